@@ -1,0 +1,1 @@
+//! What an edge asks and the cloud answers

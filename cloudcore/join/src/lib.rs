@@ -1,0 +1,1 @@
+//! The CA, join tokens and identity records

@@ -1,0 +1,1 @@
+//! All Kubernetes plumbing of the cloud side

@@ -1,0 +1,1 @@
+//! The pod runtime over the Container Runtime Interface

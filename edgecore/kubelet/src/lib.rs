@@ -1,0 +1,1 @@
+//! The kubelet HTTP API, served over streams of the link

@@ -1,0 +1,1 @@
+//! The Node object: capacity, addresses, conditions

@@ -1,0 +1,3 @@
+//! Pod life, without knowing which runtime runs it.
+
+pub mod runtime;

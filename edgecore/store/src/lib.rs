@@ -1,0 +1,1 @@
+//! SQLite: where everything on the edge meets

@@ -1,0 +1,1 @@
+//! Moves state between the link and the store

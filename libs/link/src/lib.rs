@@ -1,0 +1,1 @@
+//! One websocket between cloudcore and edgecore

@@ -1,0 +1,1 @@
+//! Keys, certificates and join tokens for both sides

@@ -1,0 +1,149 @@
+//! Bodies of objects: canonical JSON, compressed for the wire.
+
+use std::io::Read;
+
+use serde_json::Value;
+use thiserror::Error;
+
+/// Longest body after decompression, in bytes: etcd takes 1.5 MiB per object by default, and 3 MiB leaves room for
+/// clusters that raised it a little, and for JSON being longer than protobuf.
+pub const MAX_BODY: usize = 3 << 20;
+
+/// Below this many bytes compression costs more than it saves.
+const PLAIN_BELOW: usize = 128;
+
+/// How a body is packed. The number stands on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, prost::Enumeration)]
+#[repr(i32)]
+pub enum Encoding {
+    /// As it is.
+    Plain = 0,
+    /// One zstd frame, no dictionary.
+    Zstd = 1,
+}
+
+/// A body as it travels. Cloning is for the sender's caches, which hold it behind an `Arc`.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct Body {
+    /// How `data` is packed.
+    #[prost(enumeration = "Encoding", tag = "1")]
+    pub encoding: i32,
+    /// Length of the JSON text in bytes; the receiver allocates no more than this.
+    #[prost(uint32, tag = "2")]
+    pub length: u32,
+    /// The packed text.
+    #[prost(bytes = "vec", tag = "3")]
+    pub data: Vec<u8>,
+}
+
+/// Why a body could not be packed or unpacked.
+#[derive(Debug, Error)]
+pub enum BodyError {
+    /// Longer than [`MAX_BODY`].
+    #[error("body of {0} bytes is longer than the limit of {MAX_BODY}")]
+    TooLong(usize),
+    /// Packed in a way that this release does not know.
+    #[error("body encoding {0} is unknown")]
+    UnknownEncoding(i32),
+    /// The bytes do not unpack.
+    #[error("body does not decompress")]
+    Damaged(#[source] std::io::Error),
+    /// Unpacks to another length than it says.
+    #[error("body says {said} bytes and holds {found}")]
+    Length {
+        /// What the message said.
+        said: u32,
+        /// What it held (at most one byte more than said was read).
+        found: usize,
+    },
+}
+
+impl Body {
+    /// Packs a JSON text.
+    pub fn pack(text: &[u8]) -> Result<Self, BodyError> {
+        let length = u32::try_from(text.len())
+            .ok()
+            .filter(|_| text.len() <= MAX_BODY)
+            .ok_or(BodyError::TooLong(text.len()))?;
+        let plain = || Self { encoding: Encoding::Plain.into(), length, data: text.to_vec() };
+        if text.len() < PLAIN_BELOW {
+            return Ok(plain());
+        }
+        let data = zstd::bulk::compress(text, 1).map_err(BodyError::Damaged)?;
+        if data.len() >= text.len() {
+            return Ok(plain());
+        }
+        Ok(Self { encoding: Encoding::Zstd.into(), length, data })
+    }
+
+    /// The JSON text. Never allocates more than the message says, and never more than [`MAX_BODY`].
+    pub fn unpack(&self) -> Result<Vec<u8>, BodyError> {
+        if self.length as usize > MAX_BODY {
+            return Err(BodyError::TooLong(self.length as usize));
+        }
+        let text = match Encoding::try_from(self.encoding) {
+            Ok(Encoding::Plain) => self.data.clone(),
+            Ok(Encoding::Zstd) => {
+                let mut text = Vec::with_capacity(self.length as usize);
+                zstd::Decoder::new(self.data.as_slice())
+                    .and_then(|decoder| decoder.take(u64::from(self.length) + 1).read_to_end(&mut text))
+                    .map_err(BodyError::Damaged)?;
+                text
+            }
+            Err(_) => return Err(BodyError::UnknownEncoding(self.encoding)),
+        };
+        if text.len() != self.length as usize {
+            return Err(BodyError::Length { said: self.length, found: text.len() });
+        }
+        Ok(text)
+    }
+}
+
+/// Why a text has no canonical form.
+#[derive(Debug, Error)]
+#[error("not a JSON object")]
+pub struct CanonicalError(#[source] Option<serde_json::Error>);
+
+/// The canonical form of a JSON object: keys sorted, no white space. Versions are hashes of this form.
+pub fn canonical(value: &Value) -> Result<Vec<u8>, CanonicalError> {
+    if !value.is_object() {
+        return Err(CanonicalError(None));
+    }
+    // serde_json's map is a BTreeMap (feature `preserve_order` is off), so keys come out sorted.
+    serde_json::to_vec(value).map_err(|error| CanonicalError(Some(error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_is_packed_unpacks(text in proptest::collection::vec(any::<u8>(), 0..4096)) {
+            prop_assert_eq!(Body::pack(&text).unwrap().unpack().unwrap(), text);
+        }
+
+        #[test]
+        fn damage_is_an_error_or_bounded(data in proptest::collection::vec(any::<u8>(), 0..512), length in 0_u32..5_000_000, encoding in -1_i32..4) {
+            if let Ok(text) = (Body { encoding, length, data }).unpack() {
+                prop_assert_eq!(text.len(), length as usize);
+            }
+        }
+    }
+
+    #[test]
+    fn a_bomb_is_cut_off_at_the_length_it_said() {
+        let mut body = Body::pack(&vec![b'a'; 1 << 20]).unwrap();
+        body.length = 10;
+        assert!(matches!(body.unpack(), Err(BodyError::Length { said: 10, found: 11 })));
+    }
+
+    #[test]
+    fn keys_are_sorted_whatever_their_order_was() {
+        let left: Value = serde_json::from_str(r#"{"b":1,"a":{"d":[1,2],"c":null}}"#).unwrap();
+        let right: Value = serde_json::from_str(r#"{ "a": {"c":null,"d":[1,2]}, "b":1}"#).unwrap();
+        assert_eq!(canonical(&left).unwrap(), canonical(&right).unwrap());
+        assert!(canonical(&Value::Null).is_err());
+    }
+}
