@@ -1,0 +1,3 @@
+//! The wire format as shipped.
+
+mod golden;
