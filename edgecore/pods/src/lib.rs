@@ -1,3 +1,4 @@
 //! Pod life, without knowing which runtime runs it.
 
 pub mod runtime;
+pub mod spec;

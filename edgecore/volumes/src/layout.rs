@@ -1,0 +1,1 @@
+//! Pure: where everything of a pod lies under the state directory.
