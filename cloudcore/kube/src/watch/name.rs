@@ -1,0 +1,69 @@
+//! Naming objects that cannot be read.
+
+use std::fmt;
+
+use serde_json::Value;
+
+/// Names longer than this are cut: they come from damaged bytes.
+const MAX_NAME: usize = 253;
+
+/// What is known of an object's name.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Named {
+    /// Namespace; empty where unknown or cluster-wide.
+    pub namespace: String,
+    /// Name; empty where unknown.
+    pub name: String,
+    /// UID; empty where unknown.
+    pub uid: String,
+}
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = if self.name.is_empty() { "(no name)" } else { &self.name };
+        if self.namespace.is_empty() {
+            f.write_str(name)?;
+        } else {
+            write!(f, "{}/{name}", self.namespace)?;
+        }
+        if self.uid.is_empty() { Ok(()) } else { write!(f, " ({})", self.uid) }
+    }
+}
+
+/// Names an object as well as its bytes allow: by its metadata where they are JSON, else by the first fields of
+/// these names in the text, which are the metadata's, since that stands first.
+pub(super) fn name(raw: &[u8]) -> Named {
+    let read = serde_json::from_slice::<Value>(raw).ok();
+    let field = |key: &str| {
+        read.as_ref()
+            .and_then(|value| value.pointer(&format!("/metadata/{key}"))?.as_str().map(str::to_owned))
+            .or_else(|| find(raw, key))
+            .map(|text| text.chars().filter(char::is_ascii_graphic).take(MAX_NAME).collect())
+            .unwrap_or_default()
+    };
+    Named { namespace: field("namespace"), name: field("name"), uid: field("uid") }
+}
+
+/// The string behind the first `"key":"`.
+fn find(raw: &[u8], key: &str) -> Option<String> {
+    let pattern = format!("\"{key}\":\"");
+    let at = raw.windows(pattern.len()).position(|window| window == pattern.as_bytes())?;
+    let rest = &raw[at + pattern.len()..];
+    let end = rest.iter().take(MAX_NAME + 1).position(|&byte| byte == b'"')?;
+    std::str::from_utf8(&rest[..end]).ok().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damaged_objects_are_named_as_far_as_possible() {
+        let whole = name(br#"{"metadata":{"name":"a","namespace":"n","uid":"u"},"spec":7}"#);
+        assert_eq!(whole.to_string(), "n/a (u)");
+        let cut = name(br#"{"metadata":{"name":"a","namespace":"n","uid":"u"},"spec":{"no"#);
+        assert_eq!(cut, whole);
+        assert_eq!(name(br#"{"metadata":{"name":7}}"#).to_string(), "(no name)");
+        assert_eq!(name(b"\xff\xfe"), Named::default());
+    }
+}
