@@ -113,12 +113,14 @@ impl Authority {
         let der = CertificateSigningRequestDer::from_pem_slice(csr_pem.as_bytes())
             .map_err(|_| PkiError::Request("not PEM"))?;
         // Parses and verifies the signature, which is the proof of possession.
-        let request = CertificateSigningRequestParams::from_der(&der).map_err(|error| match error {
-            rcgen::Error::InvalidCertificationRequestSignature => {
-                PkiError::Request("not signed by its own key")
-            }
-            rcgen::Error::UnsupportedExtension => PkiError::Request("asks for extensions of an unknown kind"),
-            _ => PkiError::Request("malformed"),
+        let request = CertificateSigningRequestParams::from_der(&der).map_err(|error| {
+            PkiError::Request(if error == rcgen::Error::InvalidCertificationRequestSignature {
+                "not signed by its own key"
+            } else if error == rcgen::Error::UnsupportedExtension {
+                "asks for extensions of an unknown kind"
+            } else {
+                "malformed"
+            })
         })?;
         let (_, parsed) = x509_parser::certification_request::X509CertificationRequest::from_der(&der)
             .map_err(|_| PkiError::Request("malformed"))?;

@@ -1,5 +1,7 @@
 //! What the CA signs and how TLS judges it, without sockets.
 
+#![allow(clippy::unwrap_used, clippy::unwrap_in_result, reason = "a test ends where its setup fails")]
+
 mod handshake;
 mod issuing;
 
