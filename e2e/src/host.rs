@@ -1,0 +1,124 @@
+//! What the testbed asks of the machine it runs on: its clock, its environment, and other programs.
+//! The only file of this crate that reads the clock or the environment.
+
+use std::ffi::OsStr;
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+/// The monotonic clock.
+#[expect(clippy::disallowed_methods, reason = "the testbed measures real systems in real time")]
+pub fn now() -> Instant {
+    Instant::now()
+}
+
+/// An environment variable, `None` when unset, empty or not text.
+#[expect(clippy::disallowed_methods, reason = "the testbed has no other configuration than flags and this")]
+pub fn env(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// One line of progress on stderr.
+pub fn progress(line: &str) {
+    // Nobody reading is no reason to stop.
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// Polls `condition` every 20 ms until it holds.
+///
+/// # Errors
+/// It did not within `limit`; the message names `what` and the last reason it gave.
+pub fn wait(what: &str, limit: Duration, mut condition: impl FnMut() -> Result<bool>) -> Result<()> {
+    wait_for(what, limit, || condition().map(|holds| holds.then_some(())))
+}
+
+/// Polls `look` every 20 ms until it finds something. An error counts as "not yet" and is named at the end.
+///
+/// # Errors
+/// Nothing was found within `limit`; the message names `what` and the last error.
+pub fn wait_for<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+    let end = now() + limit;
+    loop {
+        let last = match look() {
+            Ok(Some(found)) => return Ok(found),
+            Ok(None) => None,
+            Err(error) => Some(error),
+        };
+        if now() >= end {
+            let within = format!("{what}: not within {} s", limit.as_secs_f32());
+            return Err(match last {
+                Some(error) => error.context(within),
+                None => anyhow::Error::msg(within),
+            });
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Runs a program to its end and returns its standard output as text.
+///
+/// # Errors
+/// It cannot be started, or it ends with another status than 0; the message carries what it wrote to stderr.
+pub fn run<S: AsRef<OsStr>>(argv: &[S]) -> Result<String> {
+    let (program, args) = argv.split_first().context("an empty command line")?;
+    finish(Command::new(program).args(args).stdin(Stdio::null()))
+}
+
+/// Runs a prepared command to its end and returns its standard output as text.
+///
+/// # Errors
+/// As for [`run`].
+pub fn finish(command: &mut Command) -> Result<String> {
+    let output = command.output().with_context(|| format!("cannot start {command:?}"))?;
+    text_of(command, &output)
+}
+
+/// As [`finish`], with `input` on its standard input.
+///
+/// # Errors
+/// As for [`run`].
+pub fn finish_with_input(command: &mut Command, input: &[u8]) -> Result<String> {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot start {command:?}"))?;
+    let written = child.stdin.take().context("no pipe to the command")?.write_all(input);
+    let output = child.wait_with_output()?;
+    let text = text_of(command, &output)?;
+    written.with_context(|| format!("{command:?} did not read its input"))?;
+    Ok(text)
+}
+
+fn text_of(command: &Command, output: &Output) -> Result<String> {
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("{command:?} ended with {}: {}", output.status, said.trim());
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_command_says_what_it_wrote() {
+        let error = run(&["sh", "-c", "echo no such thing >&2; exit 3"]).expect_err("it failed").to_string();
+        assert!(error.contains("no such thing") && error.contains('3'), "{error}");
+    }
+
+    #[test]
+    fn waiting_ends_with_the_last_reason() {
+        let error = wait("the sky", Duration::ZERO, || bail!("still blue")).expect_err("it never holds");
+        assert_eq!(format!("{error:#}"), "the sky: not within 0 s: still blue");
+    }
+
+    #[test]
+    fn input_reaches_the_command() {
+        assert_eq!(finish_with_input(&mut Command::new("cat"), b"abc").unwrap(), "abc");
+    }
+}
