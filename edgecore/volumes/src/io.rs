@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use kit::WallTime;
 
 use crate::error::VolumeError;
-use crate::mount::{BoundMount, MountRequest};
-use crate::plan::Plan;
+use crate::kinds::Plan;
+use crate::mount::{BoundMount, MountError, MountRequest};
 
 /// The directories of pods under the state directory.
 #[derive(Debug, Clone)]
@@ -44,7 +44,7 @@ impl VolumeDirs {
         container: &str,
         plan: &Plan,
         requests: &[MountRequest],
-    ) -> Result<Vec<BoundMount>, VolumeError> {
+    ) -> Result<Vec<BoundMount>, MountError> {
         let _ = (pod_uid, container, plan, requests);
         Ok(Vec::new())
     }
@@ -57,12 +57,7 @@ impl VolumeDirs {
 
     /// Makes an empty file that a container's termination message is written to, world writable, and returns its
     /// path; it is the same for the same attempt, and empty whenever this is called.
-    pub fn termination_log(
-        &self,
-        pod_uid: &str,
-        container: &str,
-        attempt: u32,
-    ) -> std::io::Result<PathBuf> {
+    pub fn termination_log(&self, pod_uid: &str, container: &str, attempt: u32) -> std::io::Result<PathBuf> {
         let _ = (container, attempt);
         Ok(self.pods.join(pod_uid))
     }

@@ -21,3 +21,8 @@ pub struct BoundMount {
     /// The volume itself allows reading only (configMap, secret, downwardAPI, projected).
     pub readonly: bool,
 }
+
+/// A volumeMount that cannot be. Displays as the message of upstream's waiting reason `CreateContainerConfigError`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct MountError(pub String);
