@@ -52,8 +52,10 @@ struct RawLine<'a> {
 }
 
 #[derive(Deserialize)]
-struct Versioned {
-    metadata: Version,
+struct Versioned<'a> {
+    /// Raw, because a struct would be read from a list too.
+    #[serde(borrow)]
+    metadata: &'a RawValue,
 }
 
 #[derive(Deserialize)]
@@ -88,8 +90,8 @@ pub(super) fn parse(line: &[u8]) -> Event<'_> {
         let status: Status = serde_json::from_slice(raw).unwrap_or_default();
         return Event::Error { code: status.code, message: status.message };
     }
-    let metadata = match serde_json::from_slice::<Versioned>(raw) {
-        Ok(versioned) => versioned.metadata,
+    let metadata = match metadata(raw) {
+        Ok(metadata) => metadata,
         Err(error) => return malformed(&error),
     };
     let resource_version = metadata.resource_version;
@@ -100,6 +102,14 @@ pub(super) fn parse(line: &[u8]) -> Event<'_> {
         "BOOKMARK" => Event::Bookmark { resource_version },
         other => malformed(&format!("event type {other:?} is unknown")),
     }
+}
+
+fn metadata(raw: &[u8]) -> Result<Version, serde_json::Error> {
+    let object: Versioned<'_> = serde_json::from_slice(raw)?;
+    if !object.metadata.get().starts_with('{') {
+        return Err(serde::de::Error::custom("metadata is no object"));
+    }
+    serde_json::from_str(object.metadata.get())
 }
 
 #[cfg(test)]
