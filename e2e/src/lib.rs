@@ -19,6 +19,7 @@ pub mod cloud;
 pub mod cluster;
 pub mod containerd;
 pub mod cri;
+pub mod demo;
 pub mod disk;
 pub mod edge;
 pub mod host;
@@ -37,6 +38,8 @@ pub mod spawn;
 pub mod state;
 pub mod status;
 pub mod tar;
+pub mod token;
+pub mod view;
 pub mod wire;
 
 pub use edge::Edge;

@@ -41,7 +41,8 @@ pub struct PodSeen {
 impl PodSeen {
     /// Reads a Pod object.
     pub fn of(object: &Value) -> Self {
-        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let text =
+            |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
         let statuses = object.pointer("/status/containerStatuses").and_then(Value::as_array);
         let statuses = statuses.map(Vec::as_slice).unwrap_or_default();
         let id = |status: &Value| {
@@ -119,10 +120,18 @@ impl Lab {
     ///
     /// # Errors
     /// Not within `limit`; the message says what each pod was last.
-    pub fn wait_ready(&self, namespace: &str, selector: &str, count: usize, limit: Duration) -> Result<Vec<PodSeen>> {
+    pub fn wait_ready(
+        &self,
+        namespace: &str,
+        selector: &str,
+        count: usize,
+        limit: Duration,
+    ) -> Result<Vec<PodSeen>> {
         host::wait_for(&format!("{count} pods of {selector} Ready"), limit, || {
             let pods = self.pods(namespace, selector)?;
-            if pods.len() == count && pods.iter().all(|pod| pod.ready && pod.phase == "Running" && !pod.deleting) {
+            if pods.len() == count
+                && pods.iter().all(|pod| pod.ready && pod.phase == "Running" && !pod.deleting)
+            {
                 return Ok(Some(pods));
             }
             let told: Vec<_> = pods
