@@ -1,0 +1,156 @@
+//! The outbox of reports: the last value per object, kept after the cloud took it, because it may ask again.
+
+use rusqlite::{Connection, OptionalExtension};
+use wire::{Kind, ObjectKey, Uid, Version};
+
+use crate::error::{Context, StoreError};
+use crate::ledger::{Fate, REPORTS, count};
+use crate::types::{Held, ReportRow};
+use crate::writer::{Topic, Work};
+
+/// Keeps the latest value, where it differs from the last.
+pub(crate) fn put(work: &mut Work<'_>, key: &ObjectKey, uid: &str, body: &[u8]) -> Result<bool, StoreError> {
+    let (kind, hash) = (key.kind.name(), Version::of(body));
+    let last = work
+        .conn
+        .prepare_cached("SELECT hash, name FROM reports WHERE kind = ?1 AND uid = ?2")
+        .and_then(|mut get| {
+            get.query_row((kind, uid), |row| Ok((row.get::<_, [u8; 16]>(0)?, row.get::<_, String>(1)?)))
+                .optional()
+        })
+        .during("read a report")?;
+    if last.is_some_and(|(known, name)| Version(known) == hash && name == key.name) {
+        return Ok(false);
+    }
+    remove(work, kind, uid, Fate::Superseded)?;
+    if key.kind == Kind::Node {
+        // A Node is reported without a UID until it has one, and has another when it was made again.
+        remove_other_nodes(work, uid)?;
+    }
+    // A new row, so that it gets a new id: an acknowledgement of the old one must not count for it.
+    work.conn
+        .prepare_cached(
+            "INSERT INTO reports (kind, uid, namespace, name, hash, pending, body) VALUES (?1, ?2, ?3, ?4, ?5, 1, ?6)",
+        )
+        .and_then(|mut insert| insert.execute((kind, uid, &key.namespace, &key.name, hash.0, body)))
+        .during("write a report")?;
+    count(work, REPORTS, Fate::Produced, 1)?;
+    work.effects.insert(Topic::Reports);
+    Ok(true)
+}
+
+fn remove_other_nodes(work: &mut Work<'_>, uid: &str) -> Result<(), StoreError> {
+    let kind = Kind::Node.name();
+    let others: Vec<Uid> = work
+        .conn
+        .prepare_cached("SELECT uid FROM reports WHERE kind = ?1 AND uid <> ?2")
+        .and_then(|mut list| list.query_map((kind, uid), |row| row.get(0))?.collect())
+        .during("read reports")?;
+    others.into_iter().try_for_each(|other| remove(work, kind, &other, Fate::Superseded))
+}
+
+/// Removes a report; where the cloud has not taken it, that is its fate.
+fn remove(work: &mut Work<'_>, kind: &str, uid: &str, fate: Fate) -> Result<(), StoreError> {
+    let pending: Option<bool> = work
+        .conn
+        .prepare_cached("DELETE FROM reports WHERE kind = ?1 AND uid = ?2 RETURNING pending")
+        .and_then(|mut delete| delete.query_row((kind, uid), |row| row.get(0)).optional())
+        .during("remove a report")?;
+    count(work, REPORTS, fate, usize::from(pending == Some(true)))
+}
+
+/// Drops the report of an object of any kind.
+pub(crate) fn forget(work: &mut Work<'_>, uid: &str) -> Result<(), StoreError> {
+    wire::KINDS.into_iter().try_for_each(|kind| forget_kind(work, kind.name(), uid))
+}
+
+/// Drops the report of an object.
+pub(crate) fn forget_kind(work: &mut Work<'_>, kind: &str, uid: &str) -> Result<(), StoreError> {
+    remove(work, kind, uid, Fate::Dropped("object_gone"))
+}
+
+/// The cloud took these.
+pub(crate) fn acked(work: &mut Work<'_>, ids: &[u64]) -> Result<(), StoreError> {
+    let mut delivered = 0;
+    for id in ids {
+        delivered += work
+            .conn
+            .prepare_cached("UPDATE reports SET pending = 0 WHERE id = ?1 AND pending = 1")
+            .and_then(|mut mark| mark.execute([to_i64(*id)]))
+            .during("note a delivery")?;
+    }
+    count(work, REPORTS, Fate::Delivered, delivered)
+}
+
+/// The cloud will never take this one.
+pub(crate) fn refused(work: &mut Work<'_>, id: u64, reason: &str) -> Result<(), StoreError> {
+    let refused = work
+        .conn
+        .prepare_cached("UPDATE reports SET pending = 0, refused = ?2 WHERE id = ?1 AND pending = 1")
+        .and_then(|mut mark| mark.execute((to_i64(id), reason)))
+        .during("note a refusal")?;
+    count(work, REPORTS, Fate::Dropped("refused"), refused)
+}
+
+/// The last reports of these objects go out again.
+pub(crate) fn resend(work: &mut Work<'_>, uids: &[Uid]) -> Result<(), StoreError> {
+    let mut again = 0;
+    for uid in uids {
+        again += work
+            .conn
+            .prepare_cached("UPDATE reports SET pending = 1, refused = NULL WHERE uid = ?1 AND pending = 0")
+            .and_then(|mut mark| mark.execute([uid]))
+            .during("send a report again")?;
+    }
+    if again > 0 {
+        work.effects.insert(Topic::Reports);
+    }
+    // Wanted once more is produced once more, or the accounts would not balance.
+    count(work, REPORTS, Fate::Produced, again)
+}
+
+/// Reports the cloud has not taken.
+pub(crate) fn pending(conn: &Connection, after: u64, limit: usize) -> Result<Vec<ReportRow>, StoreError> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows = conn
+        .prepare_cached(
+            "SELECT id, kind, namespace, name, uid, hash, body FROM reports
+             WHERE pending = 1 AND id > ?1 ORDER BY id LIMIT ?2",
+        )
+        .and_then(|mut list| {
+            list.query_map((to_i64(after), limit), |row| {
+                let Some(kind) = Kind::parse(&row.get::<_, String>(1)?) else { return Ok(None) };
+                Ok(Some(ReportRow {
+                    id: u64::try_from(row.get::<_, i64>(0)?).unwrap_or(0),
+                    key: ObjectKey::new(kind, row.get::<_, String>(2)?, row.get::<_, String>(3)?),
+                    uid: row.get(4)?,
+                    hash: Version(row.get(5)?),
+                    body: row.get(6)?,
+                }))
+            })?
+            .collect::<rusqlite::Result<Vec<_>>>()
+        })
+        .during("read reports")?;
+    Ok(rows.into_iter().flatten().collect())
+}
+
+/// Kind, UID and hash of all.
+pub(crate) fn inventory(conn: &Connection) -> Result<Vec<Held>, StoreError> {
+    conn.prepare_cached("SELECT kind, uid, hash, refused FROM reports ORDER BY kind, uid")
+        .and_then(|mut list| {
+            list.query_map([], |row| {
+                Ok(Held {
+                    kind: row.get(0)?,
+                    uid: row.get(1)?,
+                    version: Version(row.get(2)?),
+                    rejected: row.get(3)?,
+                })
+            })?
+            .collect()
+        })
+        .during("read reports")
+}
+
+fn to_i64(id: u64) -> i64 {
+    i64::try_from(id).unwrap_or(i64::MAX)
+}
