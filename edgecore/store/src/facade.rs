@@ -216,6 +216,11 @@ impl Store {
         self.inner.write(move |work| reports::resend(work, &uids)).await
     }
 
+    /// The last report of the object of that name, whether or not the cloud took it.
+    pub fn last_report(&self, key: &ObjectKey) -> Result<Option<ReportRow>, StoreError> {
+        self.inner.read(|conn| reports::last(conn, key))
+    }
+
     /// Drops the report of an object that is gone.
     pub async fn forget_report(&self, uid: &str) -> Result<(), StoreError> {
         let uid = uid.to_owned();
@@ -313,5 +318,13 @@ impl Store {
     /// The accounts, by stream.
     pub fn ledger(&self) -> Result<Vec<LedgerRow>, StoreError> {
         self.inner.read(ledger::rows)
+    }
+}
+
+#[cfg(test)]
+impl Store {
+    /// For tests that need a transaction of their own.
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.inner
     }
 }

@@ -117,21 +117,33 @@ pub(crate) fn pending(conn: &Connection, after: u64, limit: usize) -> Result<Vec
             "SELECT id, kind, namespace, name, uid, hash, body FROM reports
              WHERE pending = 1 AND id > ?1 ORDER BY id LIMIT ?2",
         )
-        .and_then(|mut list| {
-            list.query_map((to_i64(after), limit), |row| {
-                let Some(kind) = Kind::parse(&row.get::<_, String>(1)?) else { return Ok(None) };
-                Ok(Some(ReportRow {
-                    id: u64::try_from(row.get::<_, i64>(0)?).unwrap_or(0),
-                    key: ObjectKey::new(kind, row.get::<_, String>(2)?, row.get::<_, String>(3)?),
-                    uid: row.get(4)?,
-                    hash: Version(row.get(5)?),
-                    body: row.get(6)?,
-                }))
-            })?
-            .collect::<rusqlite::Result<Vec<_>>>()
-        })
+        .and_then(|mut list| list.query_map((to_i64(after), limit), row)?.collect::<rusqlite::Result<Vec<_>>>())
         .during("read reports")?;
     Ok(rows.into_iter().flatten().collect())
+}
+
+/// The last report of the object of that name; the latest where several UIDs bore it.
+pub(crate) fn last(conn: &Connection, key: &ObjectKey) -> Result<Option<ReportRow>, StoreError> {
+    let found = conn
+        .prepare_cached(
+            "SELECT id, kind, namespace, name, uid, hash, body FROM reports
+             WHERE kind = ?1 AND namespace = ?2 AND name = ?3 ORDER BY id DESC LIMIT 1",
+        )
+        .and_then(|mut get| get.query_row((key.kind.name(), &key.namespace, &key.name), row).optional())
+        .during("read a report")?;
+    Ok(found.flatten())
+}
+
+/// A row; `None` where its kind is of another release.
+fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<ReportRow>> {
+    let Some(kind) = Kind::parse(&row.get::<_, String>(1)?) else { return Ok(None) };
+    Ok(Some(ReportRow {
+        id: u64::try_from(row.get::<_, i64>(0)?).unwrap_or(0),
+        key: ObjectKey::new(kind, row.get::<_, String>(2)?, row.get::<_, String>(3)?),
+        uid: row.get(4)?,
+        hash: Version(row.get(5)?),
+        body: row.get(6)?,
+    }))
 }
 
 /// Kind, UID and hash of all.

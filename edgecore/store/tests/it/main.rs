@@ -1,0 +1,3 @@
+//! The store against the death of its process.
+
+mod crash;
