@@ -19,6 +19,7 @@ mod down;
 mod frame;
 mod hello;
 mod ids;
+pub mod owned;
 mod up;
 
 pub use body::{Body, BodyError, CanonicalError, Encoding, MAX_BODY, canonical};

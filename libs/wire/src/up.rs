@@ -108,9 +108,17 @@ pub struct Report {
     /// UID of the object; for a Node that does not exist yet, empty.
     #[prost(string, tag = "5")]
     pub uid: String,
-    /// What is reported, canonical JSON: for a Pod `{"status":…}` with only what the edge owns, or
-    /// `{"deleted":true,"status":…}` where nothing of the pod is left on the edge; for a Node
-    /// `{"labels":…,"status":…}`.
+    /// What is reported, canonical JSON, and always the whole of what the edge owns: a field that is left out is
+    /// removed in the cluster. [`crate::owned`] lists the fields and the conditions that are taken; others are
+    /// ignored. Times are RFC 3339 in whole seconds, quantities in canonical form.
+    ///
+    /// - Pod: `{"status":{…}}`. `conditions` as in [`crate::owned::POD_CONDITIONS`], each with type, status,
+    ///   lastTransitionTime and, where there are any, reason and message.
+    /// - Pod of which nothing is left on the edge (containers, sandbox, volumes): `{"deleted":true,"status":{…}}`
+    ///   with its last status; the cloud finishes the deletion if the pod is being deleted.
+    /// - Node: `{"labels":{…},"annotations":{…},"status":{…}}`. Conditions as in [`crate::owned::NODE_CONDITIONS`]
+    ///   without lastHeartbeatTime and lastTransitionTime, which the cloud writes as upstream does. Labels that
+    ///   NodeRestriction would refuse are left out by the cloud; `node-role.kubernetes.io/edge` it sets itself.
     #[prost(message, optional, tag = "6")]
     pub body: Option<Body>,
 }
@@ -135,7 +143,7 @@ pub struct ReportItem {
     /// UID of the object.
     #[prost(string, tag = "2")]
     pub uid: String,
-    /// Hash of the report's canonical body, 16 bytes.
+    /// [`crate::owned::report_hash`] of the report's body, 16 bytes.
     #[prost(bytes = "vec", tag = "3")]
     pub hash: Vec<u8>,
 }
@@ -206,7 +214,10 @@ pub struct Entry {
     /// Of no use after so many milliseconds since `time_ms`; 0 means never.
     #[prost(uint64, tag = "5")]
     pub expires_after_ms: u64,
-    /// The content: for `events` an `events.v1` Event as JSON without metadata.name.
+    /// The content: for `events` an `events.k8s.io/v1` Event as JSON: `regarding` (kind, namespace, name, uid of a
+    /// Pod of this node, or this Node), `reason`, `note`, `type` (`Normal` or `Warning`), and, if wanted, `action`,
+    /// `reportingController`, `related`. The cloud fills in metadata (name, namespace), eventTime and
+    /// reportingInstance.
     #[prost(message, optional, tag = "6")]
     pub body: Option<Body>,
 }
