@@ -1,0 +1,202 @@
+//! One GET, by hand: no pool, no task, no connection that outlives it.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Request, StatusCode, header};
+use http_body_util::Empty;
+use hyper_util::rt::TokioIo;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use crate::handler::Http;
+
+/// Redirects followed, as upstream's.
+const MAX_REDIRECTS: usize = 10;
+
+/// Makes requests.
+#[derive(Clone)]
+pub(super) struct Web {
+    tls: TlsConnector,
+}
+
+impl std::fmt::Debug for Web {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Web")
+    }
+}
+
+impl Web {
+    pub(super) fn new() -> Result<Self, rustls::Error> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Anybody(provider)))
+            .with_no_client_auth();
+        Ok(Self { tls: TlsConnector::from(Arc::new(config)) })
+    }
+
+    /// Success is a status from 200 to 399. A redirect to another host is not followed and counts as success.
+    pub(super) async fn get(&self, asked: &Http, host: &str) -> Result<(), String> {
+        let mut request = asked.clone();
+        for _ in 0..=MAX_REDIRECTS {
+            let (status, location) = self.once(&request, host).await?;
+            if !status.is_redirection() {
+                return judged(status);
+            }
+            match location.as_deref().and_then(|location| follow(&request, host, location)) {
+                Some(next) => request = next,
+                None => return Ok(()),
+            }
+        }
+        Err(format!("Get \"{}\": stopped after {MAX_REDIRECTS} redirects", url(asked, host)))
+    }
+
+    async fn once(&self, request: &Http, host: &str) -> Result<(StatusCode, Option<String>), String> {
+        let failed = |error: &dyn std::fmt::Display| format!("Get \"{}\": {error}", url(request, host));
+        let stream = TcpStream::connect((host, request.port))
+            .await
+            .map_err(|error| failed(&format_args!("dial tcp {}: {error}", authority(host, request.port))))?;
+        if !request.tls {
+            return exchange(stream, request, host).await.map_err(|error| failed(&error));
+        }
+        let name = ServerName::try_from(host.to_owned()).map_err(|error| failed(&error))?;
+        let stream = self.tls.connect(name, stream).await.map_err(|error| failed(&error))?;
+        exchange(stream, request, host).await.map_err(|error| failed(&error))
+    }
+}
+
+async fn exchange<S>(stream: S, request: &Http, host: &str) -> Result<(StatusCode, Option<String>), String>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let text = |error: &dyn std::fmt::Display| error.to_string();
+    let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
+        .max_buf_size(16 * 1024)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| text(&error))?;
+    let answer = sender.send_request(message(request, host)?);
+    // The connection only moves while it is polled; it ends with this call.
+    let response = tokio::select! {
+        response = answer => response.map_err(|error| text(&error))?,
+        ended = connection => return Err(ended.err().map_or_else(|| "EOF".to_owned(), |error| text(&error))),
+    };
+    let location = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
+    Ok((response.status(), location.map(str::to_owned)))
+}
+
+fn message(request: &Http, host: &str) -> Result<Request<Empty<Bytes>>, String> {
+    let mut message = Request::builder()
+        .uri(&request.path)
+        .body(Empty::new())
+        .map_err(|error| format!("invalid path {:?}: {error}", request.path))?;
+    let headers = message.headers_mut();
+    headers.insert(header::USER_AGENT, HeaderValue::from_static("kube-probe/1.37"));
+    headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    if let Ok(host) = HeaderValue::from_str(&authority(host, request.port)) {
+        headers.insert(header::HOST, host);
+    }
+    let mut own = http::HeaderMap::new();
+    for (name, value) in &request.headers {
+        let name = HeaderName::try_from(name).map_err(|error| format!("invalid header {name:?}: {error}"))?;
+        let value = HeaderValue::try_from(value).map_err(|error| format!("invalid header {name}: {error}"))?;
+        own.append(name, value);
+    }
+    for name in own.keys() {
+        headers.remove(name);
+    }
+    for (name, value) in &own {
+        headers.append(name, value.clone());
+    }
+    Ok(message)
+}
+
+fn judged(status: StatusCode) -> Result<(), String> {
+    if (200..400).contains(&status.as_u16()) {
+        Ok(())
+    } else {
+        Err(format!("HTTP probe failed with statuscode: {}", status.as_u16()))
+    }
+}
+
+/// The request that a redirect leads to, where it stays on the host.
+fn follow(request: &Http, host: &str, location: &str) -> Option<Http> {
+    if location.starts_with('/') && !location.starts_with("//") {
+        return Some(Http { path: location.to_owned(), ..request.clone() });
+    }
+    let uri: http::Uri = location.parse().ok()?;
+    if uri.host()?.trim_matches(['[', ']']) != host {
+        return None;
+    }
+    let tls = uri.scheme_str() == Some("https");
+    let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
+    let path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
+    Some(Http { tls, port, path, ..request.clone() })
+}
+
+/// Host and port, an IPv6 address in brackets.
+pub(super) fn authority(host: &str, port: u16) -> String {
+    match host.parse::<IpAddr>() {
+        Ok(IpAddr::V6(address)) => v6(address, port),
+        _ => format!("{host}:{port}"),
+    }
+}
+
+fn v6(address: Ipv6Addr, port: u16) -> String {
+    format!("[{address}]:{port}")
+}
+
+/// The URL, for messages.
+pub(super) fn url(request: &Http, host: &str) -> String {
+    let scheme = if request.tls { "https" } else { "http" };
+    format!("{scheme}://{}{}", authority(host, request.port), request.path)
+}
+
+/// Takes any certificate: a probe asks whether somebody answers, not who; upstream does the same.
+#[derive(Debug)]
+struct Anybody(Arc<rustls::crypto::CryptoProvider>);
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, cert, dss, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, cert, dss, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}

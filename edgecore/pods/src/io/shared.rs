@@ -1,0 +1,47 @@
+//! What every effect needs.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use edgecore_store::Store;
+use edgecore_volumes::VolumeDirs;
+use kit::Clock;
+use tokio::sync::watch;
+
+use crate::desired::Desired;
+use crate::io::events::Events;
+use crate::io::handler::Hands;
+use crate::restart::Now;
+use crate::runtime::Runtime;
+use crate::spec::NodeFacts;
+
+/// The outside world, for workers.
+#[derive(Debug)]
+pub(super) struct Shared<R> {
+    pub(super) runtime: R,
+    pub(super) store: Store,
+    pub(super) clock: Clock,
+    pub(super) boot: Arc<str>,
+    pub(super) dirs: VolumeDirs,
+    pub(super) logs: PathBuf,
+    pub(super) node: watch::Receiver<Arc<NodeFacts>>,
+    pub(super) events: Events,
+    pub(super) hands: Hands<R>,
+}
+
+impl<R: Runtime> Shared<R> {
+    /// This moment.
+    pub(super) fn now(&self) -> Now {
+        Now { elapsed: self.clock.elapsed(), wall: self.clock.wall(), boot: Arc::clone(&self.boot) }
+    }
+
+    /// The node as it is now.
+    pub(super) fn facts(&self) -> Arc<NodeFacts> {
+        Arc::clone(&self.node.borrow())
+    }
+
+    /// Directory of a pod's logs, in upstream's layout.
+    pub(super) fn log_dir(&self, desired: &Desired) -> PathBuf {
+        self.logs.join(format!("{}_{}_{}", desired.namespace, desired.name, desired.uid))
+    }
+}

@@ -1,0 +1,80 @@
+//! Which containers start now.
+
+use crate::action::Action;
+use crate::desired::{RestartPolicy, Role};
+use crate::plan::{Plan, Round, init};
+use crate::restart::{Restart, restarts, when};
+use crate::runtime::ContainerState;
+
+/// Steps that start containers in the sandbox (`None`: in one still to be made).
+pub(super) fn plan(round: Round<'_>, sandbox: Option<&str>, plan: &mut Plan) -> Vec<Action> {
+    let mut steps = Vec::new();
+    match init::next(round, sandbox) {
+        init::Next::Wait => {}
+        init::Next::Start(names) => {
+            for (role, name) in names {
+                start(round, role, &name, plan, &mut steps);
+            }
+        }
+        init::Next::Done(sidecars) => {
+            for name in sidecars {
+                start(round, Role::Sidecar, &name, plan, &mut steps);
+            }
+            let policy = round.desired.restart_policy();
+            for container in round.desired.apps() {
+                if wanted(round, &container.name, policy) {
+                    start(round, Role::App, &container.name, plan, &mut steps);
+                }
+            }
+        }
+    }
+    steps
+}
+
+/// Whether the container should run and does not.
+fn wanted(round: Round<'_>, name: &str, policy: RestartPolicy) -> bool {
+    match round.history.ran(name) {
+        Some(ran) if ran.running().is_some() => false,
+        Some(ran) => ran.ended().is_none_or(|ended| restarts(policy, ended.exit_code)),
+        None => true,
+    }
+}
+
+/// The steps to start a container, unless it must wait.
+fn start(round: Round<'_>, role: Role, name: &str, plan: &mut Plan, steps: &mut Vec<Action>) {
+    let now = round.now.elapsed;
+    let ran = round.history.ran(name);
+    let mut then = round.memory.starts.get(name).map(|retry| retry.until).filter(|until| *until > now);
+    if let Some(retry) = round.memory.starts.get(name).filter(|retry| retry.image) {
+        let shown = retry.since.plus(crate::memory::PULL_ERROR_SHOWN);
+        if shown > now {
+            plan.wake_at(shown);
+        }
+    }
+    // An init container runs anew in a new sandbox: that is no restart after a failure.
+    let fresh = |ran: &crate::history::Ran| {
+        let here = round.view.sandbox().map(|sandbox| sandbox.id.0.as_str());
+        role == Role::Init && ran.current.as_ref().map(|run| run.sandbox.as_str()) != here
+    };
+    if let Some((ran, ended)) = ran.and_then(|ran| ran.ended().map(|ended| (ran, ended)))
+        && !fresh(ran)
+        && let Restart::At { then: due, .. } = when(ran.wait(), &ended.seen, ended.ran(), round.now)
+    {
+        then = Some(then.map_or(due, |then| then.max(due)));
+    }
+    if let Some(then) = then {
+        plan.wake_at(then);
+        return;
+    }
+    // Made once and never started: whatever it was made for may have changed since.
+    for seen in round.view.named(name).filter(|seen| seen.container.state == ContainerState::Created) {
+        let container = &seen.container;
+        steps.push(Action::RemoveContainer {
+            id: container.id.clone(),
+            name: name.to_owned(),
+            attempt: container.attempt,
+        });
+    }
+    let attempt = ran.map_or(0, crate::history::Ran::next_attempt);
+    steps.push(Action::Start { name: name.to_owned(), role, attempt });
+}
