@@ -128,7 +128,7 @@ impl Edge {
         let group = node::group(&lab.lab, &self.name)?;
         group.kill()?;
         group.remove()?;
-        stop_relay(&known)?;
+        stop_relay(&lab.lab, &known)?;
         wire::remove_node_side(&lab.lab, &self.name)?;
         wire::remove_host_side(&lab.lab, known.index)?;
         disk::detach_all(&self.home())?;

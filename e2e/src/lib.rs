@@ -13,6 +13,7 @@
 //! lab's own addresses. The product's crates know nothing of this one.
 
 pub mod args;
+pub mod bench;
 pub mod cgroup;
 pub mod cli;
 pub mod cloud;
@@ -22,6 +23,7 @@ pub mod cri;
 pub mod demo;
 pub mod disk;
 pub mod edge;
+pub mod guard;
 pub mod host;
 pub mod image;
 pub mod lab;
@@ -43,6 +45,7 @@ pub mod view;
 pub mod wire;
 
 pub use edge::Edge;
+pub use guard::TestLab;
 pub use lab::{Lab, UpOptions};
 pub use shape::Shape;
 pub use state::Runtime;

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Result, ensure};
 
 use crate::edge::Edge;
+use crate::names::LabId;
 use crate::relay::{self, Order};
 use crate::shape::Shape;
 use crate::state::{self, EdgeState, LinkState};
@@ -34,10 +35,11 @@ impl Edge {
     /// The kernel refuses.
     pub fn heal(&self) -> Result<()> {
         let _lock = self.lock()?;
+        let lab = self.lab.id()?;
         let known = EdgeState { link: LinkState::Up, shape: None, ..self.state()? };
         // First the way around the relay, then its end, so that no frame is lost with it needlessly.
-        wire::apply(&self.lab.id()?, &known)?;
-        stop_relay(&known)?;
+        wire::apply(&lab, &known)?;
+        stop_relay(&lab, &known)?;
         self.save(&EdgeState { relay: None, ..known })
     }
 
@@ -52,16 +54,19 @@ impl Edge {
         let path = self.home().join("shape.json");
         let number = state::load::<Order>(&path)?.map_or(1, |order| order.number + 1);
         state::save(&path, &Order { number, shape })?;
-        if known.relay.is_none_or(|relay| !relay.alive()) {
-            known.relay = Some(self.start_relay(&known)?);
-        }
+        let relay = match known.relay.filter(|relay| relay.alive()) {
+            Some(relay) => relay,
+            None => self.start_relay(&known)?,
+        };
+        known.relay = Some(relay);
         known.shape = Some(shape);
         self.save(&known)?;
         let answer = relay::answer_path(&path);
-        host::wait(&format!("relay of {}", self.name()), Duration::from_secs(10), || {
-            Ok(state::load::<u64>(&answer)? == Some(number))
-        })
-        .with_context(|| format!("see {}", self.relay_log().display()))?;
+        let obeyed = host::wait_for(&format!("relay of {}", self.name()), Duration::from_secs(10), || {
+            let obeyed = state::load::<u64>(&answer)? == Some(number);
+            Ok(if obeyed || !relay.alive() { Some(obeyed) } else { None })
+        })?;
+        ensure!(obeyed, "the relay of {} ended; see {}", self.name(), self.relay_log().display());
         wire::apply(&self.lab.id()?, &known)
     }
 
@@ -100,7 +105,12 @@ impl Edge {
     }
 }
 
-/// Ends the relay of an edge, if it has one.
-pub(crate) fn stop_relay(known: &EdgeState) -> Result<()> {
-    known.relay.map_or(Ok(()), proc::Process::kill)
+/// Ends the relay of an edge, if it has one, and returns when its devices are gone too: the next relay makes
+/// them anew.
+pub(crate) fn stop_relay(lab: &LabId, known: &EdgeState) -> Result<()> {
+    let Some(relay) = known.relay else { return Ok(()) };
+    relay.kill()?;
+    host::wait("end of the relay's devices", Duration::from_secs(10), || {
+        Ok(!wire::has_taps(lab, known.index))
+    })
 }

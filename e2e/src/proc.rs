@@ -60,7 +60,7 @@ impl Process {
 /// # Errors
 /// The kernel refuses.
 pub fn signal_pid(pid: i32, signal: Signal) -> Result<()> {
-    let Some(target) = Pid::from_raw(pid).filter(|_| pid > 1) else {
+    let Some(target) = (pid > 1).then(|| Pid::from_raw(pid)).flatten() else {
         bail!("pid {pid} is not one to signal")
     };
     match kill_process(target, signal) {

@@ -208,6 +208,14 @@ impl Edge {
         cri::exec(&self.node()?.containerd_socket(), container, command)
     }
 
+    /// When a container started, nanoseconds since 1970, as containerd dates it.
+    ///
+    /// # Errors
+    /// containerd does not answer, or has no such container.
+    pub fn started_at(&self, container: &str) -> Result<i64> {
+        cri::started_at(&self.node()?.containerd_socket(), container)
+    }
+
     /// Fetches `http://ADDRESS:PORT/PATH` from the edge.
     ///
     /// # Errors

@@ -226,6 +226,12 @@ pub fn apply(lab: &LabId, edge: &EdgeState) -> Result<()> {
     Ok(())
 }
 
+/// Whether a relay's devices are there.
+pub fn has_taps(lab: &LabId, index: u8) -> bool {
+    let wires = lab.wires();
+    ["a", "b"].iter().any(|side| ip_in(&wires, &format!("link show {side}{index}\n")).is_ok())
+}
+
 /// IP bytes and packets that passed the host's end of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Traffic {

@@ -74,6 +74,31 @@ struct ExecResponse {
     exit_code: i32,
 }
 
+#[derive(Clone, PartialEq, Message)]
+struct StatusRequest {
+    #[prost(string, tag = "1")]
+    container_id: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct StatusResponse {
+    #[prost(message, optional, tag = "1")]
+    status: Option<Status>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Status {
+    #[prost(int64, tag = "5")]
+    started_at: i64,
+}
+
+/// When a container started, nanoseconds since 1970.
+pub(super) fn started_at(socket: &Path, container: &str) -> Result<i64> {
+    let request = StatusRequest { container_id: container.to_owned() };
+    let answer: StatusResponse = call(socket, "/runtime.v1.RuntimeService/ContainerStatus", request)?;
+    Ok(answer.status.context("a container without a status")?.started_at)
+}
+
 /// Containers that run, sorted by id.
 pub(super) fn running(socket: &Path) -> Result<Vec<ContainerSeen>> {
     // 1 is CONTAINER_RUNNING.
