@@ -39,6 +39,8 @@ pub struct Source {
 pub trait Observer: Send + Sync + 'static {
     /// An object as it is now. `Err` says what in it cannot be read; the watch then names and counts it.
     fn applied(&self, raw: &[u8]) -> Result<(), String>;
+    /// An object could not be read and was skipped; its name is as complete as could be made out.
+    fn skipped(&self, named: &Named);
     /// An object is gone.
     fn deleted(&self, uid: &str);
     /// A list is complete: whatever is not among these UIDs is gone. `None` where an item could not be named, so

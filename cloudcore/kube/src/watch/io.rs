@@ -261,6 +261,7 @@ impl<O: Observer> Watch<O> {
 
     fn malformed(&self, named: &Named, reason: &str) {
         self.metrics.malformed.get_or_create(&self.label()).inc();
+        self.observer.skipped(named);
         tracing::warn!(kind = self.source.kind, object = %named, reason, "object cannot be read and is skipped");
     }
 

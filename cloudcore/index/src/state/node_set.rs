@@ -1,0 +1,98 @@
+//! The desired set of one connected node.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+use wire::{Digest, Kind, Version};
+
+use crate::object::Object;
+
+/// What one node should have, and what of it changed since it was last looked at.
+#[derive(Debug)]
+pub(crate) struct NodeSet {
+    pub(crate) id: u64,
+    desired: BTreeMap<(Kind, Arc<str>), Arc<Object>>,
+    digest: Digest,
+    dirty: BTreeSet<(Kind, Arc<str>)>,
+    statuses: BTreeSet<(Kind, Arc<str>)>,
+    wake: Arc<Notify>,
+}
+
+impl NodeSet {
+    pub(super) fn new(id: u64, wake: Arc<Notify>) -> Self {
+        Self {
+            id,
+            desired: BTreeMap::new(),
+            digest: Digest::EMPTY,
+            dirty: BTreeSet::new(),
+            statuses: BTreeSet::new(),
+            wake,
+        }
+    }
+
+    /// Passes to another follower, who has seen nothing yet.
+    pub(super) fn renew(&mut self, id: u64, wake: Arc<Notify>) {
+        self.id = id;
+        let former = std::mem::replace(&mut self.wake, wake);
+        self.dirty = self.desired.keys().cloned().collect();
+        self.statuses.clear();
+        former.notify_one();
+    }
+
+    pub(super) fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Sets or removes an entry.
+    pub(super) fn put(&mut self, kind: Kind, uid: &str, object: Option<Arc<Object>>) {
+        let key = (kind, Arc::from(uid));
+        let new = object.as_ref().map(|object| object.version);
+        let old = match object {
+            Some(object) => self.desired.insert(key.clone(), object),
+            None => self.desired.remove(&key),
+        };
+        let old = old.map(|old| old.version);
+        if old == new {
+            return;
+        }
+        if let Some(version) = old {
+            self.digest = self.digest.without(kind.name(), uid, version);
+        }
+        if let Some(version) = new {
+            self.digest = self.digest.with(kind.name(), uid, version);
+        }
+        self.dirty.insert(key);
+        self.wake.notify_one();
+    }
+
+    pub(super) fn status_changed(&mut self, kind: Kind, uid: &str) {
+        if self.statuses.insert((kind, uid.into())) {
+            self.wake.notify_one();
+        }
+    }
+
+    pub(crate) fn take_dirty(&mut self) -> BTreeSet<(Kind, Arc<str>)> {
+        std::mem::take(&mut self.dirty)
+    }
+
+    pub(crate) fn take_statuses(&mut self) -> BTreeSet<(Kind, Arc<str>)> {
+        std::mem::take(&mut self.statuses)
+    }
+
+    pub(crate) fn get(&self, kind: Kind, uid: &str) -> Option<&Arc<Object>> {
+        self.desired.get(&(kind, Arc::from(uid)))
+    }
+
+    pub(super) fn snapshot(&self) -> Vec<(Kind, Arc<str>, Version)> {
+        self.desired.iter().map(|((kind, uid), object)| (*kind, Arc::clone(uid), object.version)).collect()
+    }
+
+    pub(crate) const fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.desired.len()
+    }
+}

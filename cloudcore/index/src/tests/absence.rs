@@ -1,0 +1,74 @@
+//! Absence must be known.
+
+use std::collections::BTreeSet;
+
+use cloudcore_kube::watch::{Named, Observer};
+use cloudcore_kube::{ApiStatus, KubeError};
+use wire::{KINDS, Kind};
+
+use super::{apply, plain, pod};
+use crate::Index;
+
+fn refused() -> KubeError {
+    let status = ApiStatus { code: 403, reason: "Forbidden".into(), message: "no".into(), retry_after: None };
+    KubeError::Api { request: "GET /x".into(), status }
+}
+
+fn uids(list: &[&str]) -> BTreeSet<String> {
+    list.iter().map(|uid| (*uid).to_owned()).collect()
+}
+
+#[test]
+fn a_kind_that_is_not_listed_or_broken_deletes_nothing() {
+    let index = Index::new();
+    assert_eq!(index.unlisted().len(), KINDS.len());
+    for kind in KINDS {
+        assert!(!index.may_delete(kind));
+        index.observer(kind).listed(Some(&BTreeSet::new()));
+    }
+    assert!(index.unlisted().is_empty());
+    index.observer(Kind::Secret).broken(&refused());
+    assert!(!index.may_delete(Kind::Secret) && index.may_delete(Kind::ConfigMap));
+    index.observer(Kind::Pod).broken(&refused());
+    // What pods name is known no better than the pods are.
+    assert!(KINDS.into_iter().all(|kind| !index.may_delete(kind)));
+    index.observer(Kind::Pod).healthy();
+    assert!(index.may_delete(Kind::ConfigMap));
+}
+
+#[test]
+fn a_list_forgets_only_what_it_did_not_see() {
+    let index = Index::new();
+    apply(&index, Kind::ConfigMap, &plain("a", "ua", "1"));
+    apply(&index, Kind::ConfigMap, &plain("b", "ub", "1"));
+    index.observer(Kind::ConfigMap).listed(None);
+    assert!(index.object(Kind::ConfigMap, "ua").is_some(), "nobody knows what the unnamed item was");
+    index.observer(Kind::ConfigMap).listed(Some(&uids(&["ub"])));
+    assert!(index.object(Kind::ConfigMap, "ua").is_none() && index.object(Kind::ConfigMap, "ub").is_some());
+}
+
+#[test]
+fn what_exists_and_was_never_readable_is_not_absent() {
+    let index = Index::new();
+    for kind in KINDS {
+        index.observer(kind).listed(Some(&BTreeSet::new()));
+    }
+    let named = Named { uid: "up".into(), ..Named::default() };
+    index.observer(Kind::Pod).skipped(&named);
+    assert!(index.is_unreadable(Kind::Pod, "up"));
+    assert!(index.may_delete(Kind::Pod) && !index.may_delete(Kind::Secret), "it may name any Secret");
+    apply(&index, Kind::Pod, &pod("p", "up", "n", "c", "s"));
+    assert!(!index.is_unreadable(Kind::Pod, "up") && index.may_delete(Kind::Secret));
+    index.observer(Kind::Pod).skipped(&named);
+    assert!(!index.is_unreadable(Kind::Pod, "up"), "the previous good version stays");
+}
+
+#[test]
+fn a_deleted_node_is_told_once() {
+    let index = Index::new();
+    apply(&index, Kind::Node, &super::node("n", "un"));
+    index.observer(Kind::Node).deleted("un");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let told = runtime.block_on(index.deleted_nodes());
+    assert!(told.iter().map(|name| &**name).eq(["n"]));
+}
