@@ -35,8 +35,17 @@ pub type Payload = BTreeMap<String, File>;
 pub enum Medium {
     /// The disk of the state directory.
     Disk,
-    /// A tmpfs, with a limit in bytes if there is one.
-    Memory(Option<u64>),
+    /// A tmpfs.
+    Memory,
+}
+
+/// How much an emptyDir may hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limit {
+    /// In bytes.
+    pub bytes: u64,
+    /// As users know it.
+    pub text: String,
 }
 
 /// What must be at a host path.
@@ -67,6 +76,8 @@ pub enum Kind {
     Empty {
         /// What it lies on.
         medium: Medium,
+        /// How much it may hold. On a tmpfs no more can be written; on disk [`crate::VolumeDirs::over_limit`] tells.
+        limit: Option<Limit>,
         /// The pod's fsGroup.
         group: Option<u32>,
     },

@@ -11,6 +11,7 @@
 //!
 //! Absent: persistent volumes, CSI, image volumes. Pods that want them are refused before they get here.
 
+mod diff;
 pub mod error;
 pub mod io;
 pub mod kinds;

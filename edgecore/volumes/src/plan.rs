@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{
 };
 
 use crate::error::{Trouble, VolumeError};
-use crate::kinds::{Downward, HostPathType, Kind, Medium, Payload, Plan, Volume};
+use crate::kinds::{Downward, HostPathType, Kind, Limit, Medium, Payload, Plan, Volume};
 use crate::nested::nested_mount_points;
 use crate::payload::{self, Audience, Entries};
 use crate::quantity::Quantity;
@@ -97,21 +97,18 @@ impl Planner<'_> {
     }
 
     fn empty(&self, source: &EmptyDirVolumeSource) -> Result<Kind, Problem> {
-        let limit = match &source.size_limit {
-            None => None,
-            Some(limit) => {
-                let limit = Quantity::parse(&limit.0)
-                    .map_err(|error| Problem::refused(format!("emptyDir.sizeLimit: {error}")))?;
-                u64::try_from(limit.value()).ok().filter(|limit| *limit > 0)
-            }
-        };
+        let mut limit = source.size_limit.as_ref().map(|limit| size_limit(&limit.0)).transpose()?.flatten();
         let medium = match source.medium.as_deref().unwrap_or_default() {
             "" => Medium::Disk,
-            // Its pages count against the containers, so more than they may use together cannot be written anyway.
-            "Memory" => Medium::Memory([limit, memory_limit(self.spec)].into_iter().flatten().min()),
+            "Memory" => {
+                // Its pages count against the containers, so more than they may use together cannot be written anyway.
+                let most = memory_limit(self.spec).map(|bytes| Limit { bytes, text: bytes.to_string() });
+                limit = [limit, most].into_iter().flatten().min_by_key(|limit| limit.bytes);
+                Medium::Memory
+            }
             other => return Err(Problem::refused(format!("unknown storage medium {other:?}"))),
         };
-        Ok(Kind::Empty { medium, group: self.group()? })
+        Ok(Kind::Empty { medium, limit, group: self.group()? })
     }
 
     fn config_map(&self, source: &ConfigMapProjection, audience: &Audience) -> Result<Payload, Problem> {
@@ -193,6 +190,14 @@ impl Planner<'_> {
         let group = self.spec.security_context.as_ref().and_then(|context| context.fs_group);
         group.map(|group| id(group, "spec.securityContext.fsGroup")).transpose()
     }
+}
+
+/// A limit, unless it is zero, which means none.
+fn size_limit(text: &str) -> Result<Option<Limit>, Problem> {
+    let limit =
+        Quantity::parse(text).map_err(|error| Problem::refused(format!("emptyDir.sizeLimit: {error}")))?;
+    let bytes = u64::try_from(limit.value()).ok().filter(|bytes| *bytes > 0);
+    Ok(bytes.map(|bytes| Limit { bytes, text: text.to_owned() }))
 }
 
 fn host_path(source: &HostPathVolumeSource) -> Result<Kind, Problem> {

@@ -145,8 +145,8 @@ fn exponent(suffix: &str) -> Option<i32> {
 /// Nanos of a number times a power of ten.
 fn decimal(whole: &str, fraction: &str, exponent: i32) -> i128 {
     let digits: Vec<u8> = whole.bytes().chain(fraction.bytes()).skip_while(|b| *b == b'0').collect();
-    // 27 digits lie far above the largest amount in nanos and far below the largest i128.
-    let (kept, cut) = digits.split_at(digits.len().min(27));
+    // 30 digits lie above the largest amount in nanos and far below the largest i128.
+    let (kept, cut) = digits.split_at(digits.len().min(30));
     let number = kept.iter().fold(0_i128, |sum, digit| sum * 10 + i128::from(digit - b'0'));
     let power = i64::from(exponent) + 9 - len(fraction.len()) + len(cut.len());
     if number == 0 {

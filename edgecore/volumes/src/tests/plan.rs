@@ -175,16 +175,17 @@ fn the_downward_api_gives_files() {
 #[test]
 fn an_empty_dir_in_memory_is_as_large_as_its_users_may_be() {
     let medium = |volume: &str, rest: &str| {
-        let Kind::Empty { medium, .. } = one(volume, rest).unwrap() else { panic!("not empty") };
-        medium
+        let Kind::Empty { medium, limit, .. } = one(volume, rest).unwrap() else { panic!("not empty") };
+        (medium, limit.map(|limit| limit.bytes))
     };
     let memory = |limit: &str| format!(r#"{{"name":"v","emptyDir":{{"medium":"Memory"{limit}}}}}"#);
     let limited = r#","containers":[{"name":"c","resources":{"limits":{"memory":"1Mi"}}}]"#;
-    assert_eq!(medium(r#"{"name":"v","emptyDir":{"sizeLimit":"1Gi"}}"#, ""), Medium::Disk);
-    assert_eq!(medium(&memory(""), ""), Medium::Memory(None));
-    assert_eq!(medium(&memory(r#","sizeLimit":"4Ki""#), limited), Medium::Memory(Some(4096)));
-    assert_eq!(medium(&memory(r#","sizeLimit":"4Gi""#), limited), Medium::Memory(Some(1 << 20)));
-    assert_eq!(medium(&memory(r#","sizeLimit":"4Gi""#), ""), Medium::Memory(Some(4 << 30)));
+    assert_eq!(medium(r#"{"name":"v","emptyDir":{"sizeLimit":"1Gi"}}"#, ""), (Medium::Disk, Some(1 << 30)));
+    assert_eq!(medium(r#"{"name":"v","emptyDir":{"sizeLimit":"0"}}"#, limited), (Medium::Disk, None));
+    assert_eq!(medium(&memory(""), ""), (Medium::Memory, None));
+    assert_eq!(medium(&memory(r#","sizeLimit":"4Ki""#), limited), (Medium::Memory, Some(4096)));
+    assert_eq!(medium(&memory(r#","sizeLimit":"4Gi""#), limited), (Medium::Memory, Some(1 << 20)));
+    assert_eq!(medium(&memory(r#","sizeLimit":"4Gi""#), ""), (Medium::Memory, Some(4 << 30)));
     assert!(one(r#"{"name":"v","emptyDir":{"medium":"HugePages"}}"#, "").unwrap_err().contains("HugePages"));
 }
 
