@@ -71,8 +71,22 @@ pub fn run<S: AsRef<OsStr>>(argv: &[S]) -> Result<String> {
 /// # Errors
 /// As for [`run`].
 pub fn finish(command: &mut Command) -> Result<String> {
-    let output = command.output().with_context(|| format!("cannot start {command:?}"))?;
-    text_of(command, &output)
+    finish_as(&line_of(command), command)
+}
+
+/// As [`finish`], for a command whose own line says less than `what` does.
+///
+/// # Errors
+/// As for [`run`].
+pub fn finish_as(what: &str, command: &mut Command) -> Result<String> {
+    let output = command.output().with_context(|| format!("cannot start {what}"))?;
+    text_of(what, &output)
+}
+
+/// A command as one would type it, without its environment.
+fn line_of(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
 }
 
 /// As [`finish`], with `input` on its standard input.
@@ -88,15 +102,15 @@ pub fn finish_with_input(command: &mut Command, input: &[u8]) -> Result<String> 
         .with_context(|| format!("cannot start {command:?}"))?;
     let written = child.stdin.take().context("no pipe to the command")?.write_all(input);
     let output = child.wait_with_output()?;
-    let text = text_of(command, &output)?;
+    let text = text_of(&line_of(command), &output)?;
     written.with_context(|| format!("{command:?} did not read its input"))?;
     Ok(text)
 }
 
-fn text_of(command: &Command, output: &Output) -> Result<String> {
+fn text_of(what: &str, output: &Output) -> Result<String> {
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        bail!("{command:?} ended with {}: {}", output.status, said.trim());
+        bail!("{what}: {}: {}", output.status, said.trim());
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

@@ -176,7 +176,9 @@ impl Node {
     /// # Errors
     /// It cannot be started or fails; the message carries its stderr.
     pub fn run<S: AsRef<str>>(&self, argv: &[S]) -> Result<String> {
-        host::finish(self.command(argv)?.stdin(std::process::Stdio::null()))
+        let line = argv.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(" ");
+        let what = format!("{}: {line}", self.name);
+        host::finish_as(&what, self.command(argv)?.stdin(std::process::Stdio::null()))
     }
 
     /// Starts a program in the node that goes on, in a session of its own, its output appended to a file on
