@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 
-use crate::host;
+use crate::{Runtime, host};
 
 mod steps;
 
@@ -16,6 +16,7 @@ mod steps;
 struct Options {
     keep: bool,
     dir: PathBuf,
+    runtime: Option<Runtime>,
 }
 
 /// Runs the demo with what follows its name: 0 done, 1 a step failed, 2 not understood.
@@ -28,7 +29,7 @@ pub fn main(arguments: &[String]) -> ExitCode {
         }
     };
     let mut story = Story { started: host::now(), steps: 0, dir: options.dir.clone() };
-    let told = steps::tell(&mut story, &options.dir, options.keep);
+    let told = steps::tell(&mut story, &options);
     match told {
         Ok(()) => {
             let seconds = story.started.elapsed().as_secs();
@@ -43,7 +44,7 @@ pub fn main(arguments: &[String]) -> ExitCode {
 }
 
 fn parse(arguments: &[String]) -> Result<Options> {
-    let mut options = Options { keep: false, dir: Path::new("target/demo").to_owned() };
+    let mut options = Options { keep: false, dir: Path::new("target/demo").to_owned(), runtime: None };
     let mut words = arguments.iter();
     while let Some(word) = words.next() {
         match word.as_str() {
@@ -52,7 +53,16 @@ fn parse(arguments: &[String]) -> Result<Options> {
                 Some(dir) => options.dir = dir.into(),
                 None => bail!("--dir needs a directory"),
             },
-            other => bail!("'{other}' is not understood; usage: hack/demo [--keep] [--dir DIR]"),
+            "--containerd" => match words.next().map(String::as_str) {
+                Some("debian") => options.runtime = Some(Runtime::Debian),
+                Some("2.2") => options.runtime = Some(Runtime::Current),
+                _ => bail!("--containerd is debian or 2.2"),
+            },
+            other => {
+                bail!(
+                    "'{other}' is not understood; usage: hack/demo [--keep] [--containerd debian|2.2] [--dir DIR]"
+                )
+            }
         }
     }
     Ok(options)

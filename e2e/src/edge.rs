@@ -67,6 +67,7 @@ impl Edge {
 
     /// Gives it a number, a disk and the host's end of its wire.
     fn create(&self, disk_mib: u32) -> Result<()> {
+        self.lab.state()?;
         // A number must not be given twice.
         let _alone = self.lab.lock(Hold::Alone)?;
         let lab = self.lab.state()?;

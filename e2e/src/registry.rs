@@ -54,10 +54,18 @@ pub fn claim(dir: &Path) -> Result<LabId> {
 /// # Errors
 /// The folder cannot be removed.
 pub fn release(lab: &LabId) -> Result<()> {
+    let Ok(lock) = File::create(Path::new(HOME).join("lock")) else { return Ok(()) };
+    lock.lock()?;
     match fs::remove_dir_all(folder(&lab.id)) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
-        _ => Ok(()),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
     }
+    // `ip netns` leaves its folder mounted onto itself; with the last lab and the last namespace it goes too.
+    let unused = fs::read_dir("/run/netns").is_ok_and(|mut names| names.next().is_none());
+    if unused && claims().is_empty() && host::run(&["umount", "/run/netns"]).is_ok() {
+        fs::remove_dir("/run/netns")?;
+    }
+    Ok(())
 }
 
 fn claims() -> Vec<(LabId, PathBuf)> {

@@ -179,15 +179,15 @@ impl Lab {
 pub struct Metrics(pub String);
 
 impl Metrics {
-    /// The sum of all series of this name whose labels contain every one of `labels` (as `name="value"`).
-    pub fn sum(&self, name: &str, labels: &[&str]) -> f64 {
-        self.0
-            .lines()
-            .filter(|line| !line.starts_with('#'))
-            .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])))
-            .filter(|line| labels.iter().all(|label| line.contains(label)))
-            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
-            .sum()
+    /// The sum of all series of this name whose labels contain every one of `labels` (as `name="value"`): counters and
+    /// gauges of whole things.
+    pub fn count(&self, name: &str, labels: &[&str]) -> u64 {
+        let series = self.0.lines().filter(|line| !line.starts_with('#'));
+        let named =
+            series.filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])));
+        let chosen = named.filter(|line| labels.iter().all(|label| line.contains(label)));
+        let whole = |line: &str| line.rsplit(' ').next()?.split('.').next()?.parse::<u64>().ok();
+        chosen.filter_map(whole).sum()
     }
 }
 

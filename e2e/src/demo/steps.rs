@@ -1,13 +1,12 @@
 //! The steps, in order.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
-use super::{Failed, Story, say};
+use super::{Failed, Options, Story, say};
 use crate::token::{self, TOKEN_FILE};
 use crate::view::PodSeen;
 use crate::{Edge, Lab, Traffic, UpOptions, host};
@@ -21,17 +20,17 @@ const PATIENCE: Duration = Duration::from_mins(2);
 /// What the hub has sent in all, by its own counters.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Sent {
-    upserts: f64,
-    deletes: f64,
+    upserts: u64,
+    deletes: u64,
 }
 
-pub(super) fn tell(story: &mut Story, dir: &Path, keep: bool) -> Result<(), Failed> {
-    let lab = bring_up(story, dir)?;
+pub(super) fn tell(story: &mut Story, options: &Options) -> Result<(), Failed> {
+    let lab = bring_up(story, options)?;
     let edge = lab.edge(EDGE);
     let before = run_pods(story, &lab, &edge)?;
     let cut = lose_link_and_power(story, &lab, &edge, &before)?;
     heal(story, &lab, &edge, &cut)?;
-    if keep {
+    if options.keep {
         tell_what_to_try(&lab);
         return Ok(());
     }
@@ -54,11 +53,12 @@ pub(super) fn tell(story: &mut Story, dir: &Path, keep: bool) -> Result<(), Fail
     })
 }
 
-fn bring_up(story: &mut Story, dir: &Path) -> Result<Lab, Failed> {
+fn bring_up(story: &mut Story, options: &Options) -> Result<Lab, Failed> {
     let lab = story.step("cluster", "a control plane of its own, and cloudcore beside it", || {
         // A demo that was kept, or broken off, is cleared away first: the story begins at the beginning.
-        Lab::at(dir)?.down()?;
-        Lab::up(dir, &UpOptions { edges: Some(0), ..UpOptions::default() })
+        Lab::at(&options.dir)?.down()?;
+        let wanted = UpOptions { edges: Some(0), runtime: options.runtime, ..UpOptions::default() };
+        Lab::up(&options.dir, &wanted)
     })?;
     story.step("join", "an edge with its own network, disk and containerd joins with a token", || {
         let edge = lab.edge(EDGE);
@@ -212,7 +212,7 @@ fn heal(story: &mut Story, lab: &Lab, edge: &Edge, cut: &Cut) -> Result<(), Fail
         say(&format!(
             "    {upserts} objects sent, {deletes} deleted; {bytes} bytes on the wire, both ways, all told"
         ));
-        ensure!((upserts, deletes) == (2.0, 0.0), "{upserts} objects were sent and {deletes} deleted");
+        ensure!((upserts, deletes) == (2, 0), "{upserts} objects were sent and {deletes} deleted");
         Ok(())
     })
 }
@@ -252,7 +252,7 @@ fn tokens(edge: &Edge) -> Result<BTreeMap<String, String>> {
 
 fn sent(lab: &Lab) -> Result<Sent> {
     let metrics = lab.metrics(1)?;
-    let sum = |op: &str| metrics.sum("skerry_hub_objects_sent_total", &[&format!("op=\"{op}\"")]);
+    let sum = |op: &str| metrics.count("skerry_hub_objects_sent_total", &[&format!("op=\"{op}\"")]);
     Ok(Sent { upserts: sum("upsert"), deletes: sum("delete") })
 }
 

@@ -1,0 +1,14 @@
+//! Whole-system tests: a real control plane, real cloudcore, real edges with containerds of their own.
+//!
+//! All tests of this binary share one lab (`target/e2e/main`, or `SKERRY_E2E_DIR`), brought up by the first that
+//! needs it, and run one after the other. Each uses a namespace of its own in the cluster and leaves links healed, power on,
+//! cloudcore and edgecore running. A test that wants an edge for itself adds one and removes it.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail a test")]
+#![expect(clippy::panic, reason = "helpers of tests may fail a test")]
+
+mod chaos;
+mod delivery;
+mod outage;
+mod pods;
+mod runtime;
+mod world;
