@@ -53,9 +53,9 @@ impl Default for Deadlines {
         Self {
             status: Duration::from_secs(5),
             look: Duration::from_secs(15),
-            change: Duration::from_secs(120),
-            sandbox: Duration::from_secs(240),
-            pull: Duration::from_secs(2 * 3600),
+            change: Duration::from_mins(2),
+            sandbox: Duration::from_mins(4),
+            pull: Duration::from_hours(2),
             silence: Duration::from_secs(20),
         }
     }

@@ -51,7 +51,9 @@ impl Failure {
     pub(crate) fn about(self, object: &str) -> RuntimeError {
         match self {
             Self::Silent(why) => RuntimeError::Unavailable(why),
-            Self::Said(status) if status.code() == Code::NotFound => RuntimeError::NotFound(object.to_owned()),
+            Self::Said(status) if status.code() == Code::NotFound => {
+                RuntimeError::NotFound(object.to_owned())
+            }
             // Upstream shows a status's message without its code wherever a container could not be made or started.
             Self::Said(status) => RuntimeError::Failed(status.message().to_owned()),
         }
@@ -168,14 +170,17 @@ mod tests {
     #[test]
     fn what_is_our_end_of_the_connection_is_no_answer() {
         let broken = Status::from_error(Box::new(std::io::Error::other("broken pipe")));
-        assert!(matches!(Failure::new(broken).about("c"), RuntimeError::Unavailable(why) if why == "broken pipe"));
+        assert!(
+            matches!(Failure::new(broken).about("c"), RuntimeError::Unavailable(why) if why == "broken pipe")
+        );
         let starting = said(Code::Unknown, "server is not initialized yet");
         assert!(matches!(starting.about("c"), RuntimeError::Unavailable(_)));
     }
 
     #[test]
     fn not_found_names_the_object() {
-        let error = said(Code::NotFound, "an error occurred when try to find container").about("container c1");
+        let error =
+            said(Code::NotFound, "an error occurred when try to find container").about("container c1");
         assert_eq!(error.to_string(), "container c1 not found");
     }
 
@@ -183,7 +188,12 @@ mod tests {
     fn pulls_fail_with_upstreams_reasons() {
         let cases = [
             (Code::Unknown, "no such host", "ErrImagePull", "no such host"),
-            (Code::NotFound, "x: not found", "ErrImagePull", "rpc error: code = NotFound desc = x: not found"),
+            (
+                Code::NotFound,
+                "x: not found",
+                "ErrImagePull",
+                "rpc error: code = NotFound desc = x: not found",
+            ),
             (
                 Code::Unknown,
                 "RegistryUnavailable: 503",
@@ -199,7 +209,9 @@ mod tests {
         ];
         for (code, text, reason, message) in cases {
             match said(code, text).of_pull("i") {
-                RuntimeError::Image { reason: r, message: m } => assert_eq!((r, m.as_str()), (reason, message)),
+                RuntimeError::Image { reason: r, message: m } => {
+                    assert_eq!((r, m.as_str()), (reason, message))
+                }
                 other => panic!("{other:?}"),
             }
         }
@@ -207,7 +219,8 @@ mod tests {
 
     #[test]
     fn a_command_past_its_time_says_so_as_upstream_does() {
-        let error = said(Code::DeadlineExceeded, "timeout 1s exceeded").of_exec("c", &["sleep".into(), "9".into()]);
+        let error =
+            said(Code::DeadlineExceeded, "timeout 1s exceeded").of_exec("c", &["sleep".into(), "9".into()]);
         assert_eq!(error.to_string(), r#"command "sleep 9" timed out"#);
     }
 

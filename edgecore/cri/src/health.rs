@@ -104,13 +104,14 @@ impl Watch {
 }
 
 fn condition(said: &[cri::RuntimeCondition], kind: &str) -> RuntimeCondition {
-    said.iter().find(|condition| condition.r#type == kind).map_or_else(RuntimeCondition::default, |condition| {
-        RuntimeCondition {
+    said.iter().find(|condition| condition.r#type == kind).map_or_else(
+        RuntimeCondition::default,
+        |condition| RuntimeCondition {
             status: condition.status,
             reason: condition.reason.clone(),
             message: condition.message.clone(),
-        }
-    })
+        },
+    )
 }
 
 /// When to ask next. A good runtime is asked rarely, since each question costs it CPU time; otherwise something is

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use edgecore_pods::runtime::{
-    ContainerDetail, ContainerId, ContainerSpec, ExecResult, Image, Observed, PullAuth, Runtime, RuntimeError,
-    RuntimeVersion, SandboxId, SandboxSpec,
+    ContainerDetail, ContainerId, ContainerSpec, ExecResult, Image, Observed, PullAuth, Runtime,
+    RuntimeError, RuntimeVersion, SandboxId, SandboxSpec,
 };
 use kit::Clock;
 use tokio::sync::watch;
@@ -120,15 +120,19 @@ impl Runtime for Cri {
 
     async fn stop_sandbox(&self, id: &SandboxId) -> Result<(), RuntimeError> {
         let request = cri::StopPodSandboxRequest { pod_sandbox_id: id.0.clone() };
-        let asked =
-            self.client.ask(self.client.deadlines.sandbox, self.client.runtime().stop_pod_sandbox(request)).await;
+        let asked = self
+            .client
+            .ask(self.client.deadlines.sandbox, self.client.runtime().stop_pod_sandbox(request))
+            .await;
         fine_if_gone(asked.map(drop), &id.0)
     }
 
     async fn remove_sandbox(&self, id: &SandboxId) -> Result<(), RuntimeError> {
         let request = cri::RemovePodSandboxRequest { pod_sandbox_id: id.0.clone() };
-        let asked =
-            self.client.ask(self.client.deadlines.change, self.client.runtime().remove_pod_sandbox(request)).await;
+        let asked = self
+            .client
+            .ask(self.client.deadlines.change, self.client.runtime().remove_pod_sandbox(request))
+            .await;
         fine_if_gone(asked.map(drop), &id.0)
     }
 
@@ -161,8 +165,7 @@ impl Runtime for Cri {
     }
 
     async fn stop_container(&self, id: &ContainerId, grace: Duration) -> Result<(), RuntimeError> {
-        let request =
-            cri::StopContainerRequest { container_id: id.0.clone(), timeout: whole_seconds(grace) };
+        let request = cri::StopContainerRequest { container_id: id.0.clone(), timeout: whole_seconds(grace) };
         let deadline = grace.saturating_add(self.client.deadlines.change);
         let asked = self.client.ask(deadline, self.client.runtime().stop_container(request)).await;
         fine_if_gone(asked.map(drop), &id.0)
@@ -170,8 +173,10 @@ impl Runtime for Cri {
 
     async fn remove_container(&self, id: &ContainerId) -> Result<(), RuntimeError> {
         let request = cri::RemoveContainerRequest { container_id: id.0.clone() };
-        let asked =
-            self.client.ask(self.client.deadlines.change, self.client.runtime().remove_container(request)).await;
+        let asked = self
+            .client
+            .ask(self.client.deadlines.change, self.client.runtime().remove_container(request))
+            .await;
         fine_if_gone(asked.map(drop), &id.0)
     }
 
@@ -220,7 +225,8 @@ impl Runtime for Cri {
                 otherwise => return otherwise,
             }
         }
-        Err(together(errors).unwrap_or_else(|| RuntimeError::Failed(format!("image {name} was not asked for"))))
+        Err(together(errors)
+            .unwrap_or_else(|| RuntimeError::Failed(format!("image {name} was not asked for"))))
     }
 
     async fn reopen_log(&self, id: &ContainerId) -> Result<(), RuntimeError> {

@@ -188,7 +188,10 @@ mod tests {
 
     #[test]
     fn the_users_name_of_an_image_wins() {
-        let image = cri::ImageSpec { image: "docker.io/library/b:1".to_owned(), user_specified_image: "b:1".to_owned() };
+        let image = cri::ImageSpec {
+            image: "docker.io/library/b:1".to_owned(),
+            user_specified_image: "b:1".to_owned(),
+        };
         assert_eq!(detail(cri::ContainerStatus { image: Some(image), ..Default::default() }).image, "b:1");
     }
 }

@@ -13,7 +13,9 @@ pub(crate) fn check(image: &str) -> Result<(), RuntimeError> {
     problem(image).map_or(Ok(()), |why| {
         Err(RuntimeError::Image {
             reason: "InvalidImageName",
-            message: format!("Failed to apply default image tag {image:?}: couldn't parse image name {image:?}: {why}"),
+            message: format!(
+                "Failed to apply default image tag {image:?}: couldn't parse image name {image:?}: {why}"
+            ),
         })
     })
 }
@@ -25,7 +27,9 @@ fn problem(image: &str) -> Option<String> {
         return None;
     }
     if is_sha256(image) {
-        return Some(format!("invalid repository name ({image}), cannot specify 64-byte hexadecimal strings"));
+        return Some(format!(
+            "invalid repository name ({image}), cannot specify 64-byte hexadecimal strings"
+        ));
     }
     let (rest, digest) = image.split_once('@').map_or((image, None), |(rest, digest)| (rest, Some(digest)));
     // A colon after the last slash begins the tag; one before it, the port.
@@ -69,7 +73,8 @@ fn is_digest(text: &str) -> bool {
     text.split_once(':').is_some_and(|(algorithm, hex)| {
         let words = |c: char| matches!(c, '+' | '.' | '-' | '_');
         let algorithm = algorithm.split(words).all(|word| {
-            word.starts_with(|c: char| c.is_ascii_alphabetic()) && word.chars().all(|c| c.is_ascii_alphanumeric())
+            word.starts_with(|c: char| c.is_ascii_alphabetic())
+                && word.chars().all(|c| c.is_ascii_alphanumeric())
         });
         algorithm && hex.len() >= 32 && hex.bytes().all(|b| b.is_ascii_hexdigit())
     })

@@ -114,6 +114,9 @@ pub(crate) mod tests {
         let config = config(&sandbox(), &sample());
         let auth = cri::AuthConfig { password: "hunter2".to_owned(), ..Default::default() };
         let printed = format!("{:?} {auth:?}", config.envs);
-        assert!(printed.contains("\"B\"") && !printed.contains("value") && !printed.contains("hunter2"), "{printed}");
+        assert!(
+            printed.contains("\"B\"") && !printed.contains("value") && !printed.contains("hunter2"),
+            "{printed}"
+        );
     }
 }

@@ -1,8 +1,6 @@
 //! A pod sandbox as CRI wants it.
 
-use edgecore_pods::runtime::{
-    LABEL_POD_NAME, LABEL_POD_NAMESPACE, LABEL_POD_UID, PortMapping, SandboxSpec,
-};
+use edgecore_pods::runtime::{LABEL_POD_NAME, LABEL_POD_NAMESPACE, LABEL_POD_UID, PortMapping, SandboxSpec};
 
 use crate::convert::security;
 use crate::generated::cri;

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use edgecore_cri::{Config, Cri, Deadlines, Health, connect};
 use edgecore_pods::runtime::{
-    ContainerSpec, ContainerState, LABEL_POD_UID, Namespaces, Observed, Resources, Runtime, SandboxSpec, Seccomp, Security,
+    ContainerSpec, ContainerState, LABEL_POD_UID, Namespaces, Observed, Resources, Runtime, SandboxSpec,
+    Seccomp, Security,
 };
 use kit::{Clock, Shutdown, Tasks};
 use rustix::process::{Pid, Signal};
@@ -137,7 +138,8 @@ impl Daemon {
                 let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
                 let mut words = line.split(|byte| *byte == 0);
                 let program = words.next().unwrap_or_default();
-                program.ends_with(b"containerd") && words.any(|word| word == config.as_os_str().as_encoded_bytes())
+                program.ends_with(b"containerd")
+                    && words.any(|word| word == config.as_os_str().as_encoded_bytes())
             })
             .expect("containerd runs");
         rustix::process::kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();

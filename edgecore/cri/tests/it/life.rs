@@ -28,7 +28,8 @@ async fn a_pod_runs_is_asked_and_goes() {
 
     let image = cri.image("busybox").await.unwrap().unwrap();
     assert!(image.names.iter().any(|name| name == BUSYBOX), "{image:?}");
-    let mut wanted = container(&spec, "main", "echo $GREETING; echo bad >&2; pwd; trap 'exit 7' TERM; sleep 1000 & wait");
+    let mut wanted =
+        container(&spec, "main", "echo $GREETING; echo bad >&2; pwd; trap 'exit 7' TERM; sleep 1000 & wait");
     wanted.image = image.id;
     let id = cri.create_container(&sandbox, &spec, &wanted).await.unwrap();
     assert_eq!(daemon.state("u1", "main").await, Some(ContainerState::Created));
@@ -57,7 +58,10 @@ async fn exec(daemon: &Daemon, id: &ContainerId) {
     };
     let second = Duration::from_secs(30);
     let result = run("echo out; echo err >&2; exit 3", second).await.unwrap();
-    assert_eq!((result.exit_code, result.stdout.as_slice(), result.stderr.as_slice()), (3, &b"out\n"[..], &b"err\n"[..]));
+    assert_eq!(
+        (result.exit_code, result.stdout.as_slice(), result.stderr.as_slice()),
+        (3, &b"out\n"[..], &b"err\n"[..])
+    );
     let long = run("head -c 100000 /dev/zero", second).await.unwrap();
     assert_eq!((long.exit_code, long.stdout.len()), (0, 16 << 10));
     let late = run("sleep 1000", Duration::from_millis(200)).await.unwrap_err();

@@ -39,8 +39,13 @@ async fn containers_and_calls_survive_a_restart_of_the_runtime() {
 #[tokio::test]
 async fn a_hung_runtime_is_unavailable_and_holds_up_nothing() {
     let second = Duration::from_secs(1);
-    let daemon =
-        Daemon::start_with(Deadlines { status: second, look: second, silence: 2 * second, ..Deadlines::default() }).await;
+    let daemon = Daemon::start_with(Deadlines {
+        status: second,
+        look: second,
+        silence: 2 * second,
+        ..Deadlines::default()
+    })
+    .await;
     let cri = &daemon.cri;
     let spec = daemon.sandbox("u1", true);
     let sandbox = cri.run_sandbox(&spec).await.unwrap();
