@@ -1,0 +1,17 @@
+//! Sockets, and the task that drives a connection.
+
+mod connect;
+mod connection;
+mod driver;
+mod listen;
+mod mux;
+mod netlink;
+mod shared;
+mod socket;
+mod stream;
+
+pub use connect::connect;
+pub use connection::{Connection, FrameReceiver, FrameSender, Peer, Streams};
+pub use listen::{Accepted, Listener};
+pub use netlink::{NetworkChanges, network_changes};
+pub use stream::Stream;
