@@ -4,16 +4,16 @@
 #   build_cluster        prints the path of the control-plane program
 #   build_containerd     prints the directory with containerd 2.2, its shim and ctr
 #   build_pause          prints the path of the static pause program
-#   build_images         prints the directory with the OCI archives every node gets (needs SKERRY_LAB_BIN)
 #
 # Progress goes to stderr. Builds of other people's software are kept under $SKERRY_CACHE, named by
 # the hash of what they are made from, made under a lock and moved into place when complete.
 
+export HOME=${HOME:-/root}
 SKERRY_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 SKERRY_CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/skerry
 SKERRY_GO=1.26.8
 SKERRY_RUST=1.95.0
-export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin:/usr/local/go/bin:$HOME/.cargo/bin"
+export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin:/usr/local/go/bin:${CARGO_HOME:-$HOME/.cargo}/bin"
 
 say() { printf '%s\n' "$*" >&2; }
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }
