@@ -61,8 +61,8 @@ pub fn check(root: &Path) -> Result<()> {
 fn generate(root: &Path, target: &Target) -> Result<String> {
     let proto = root.join(target.proto);
     let folder = proto.parent().with_context(|| format!("{} lies in no folder", target.proto))?;
-    let descriptors = protox::compile([&proto], [folder])
-        .with_context(|| format!("cannot compile {}", target.proto))?;
+    let descriptors =
+        protox::compile([&proto], [folder]).with_context(|| format!("cannot compile {}", target.proto))?;
     let scratch = Scratch::new(target.package)?;
     tonic_prost_build::configure()
         .build_server(false)
@@ -74,7 +74,10 @@ fn generate(root: &Path, target: &Target) -> Result<String> {
         .with_context(|| format!("cannot generate from {}", target.proto))?;
     let file = scratch.0.join(format!("{}.rs", target.package));
     let code = fs::read_to_string(&file).context("the generator wrote another file than expected")?;
-    format(root, &format!("//! Generated from `{}` by `xtask codegen`; not edited by hand.\n\n{code}", target.proto))
+    format(
+        root,
+        &format!("//! Generated from `{}` by `xtask codegen`; not edited by hand.\n\n{code}", target.proto),
+    )
 }
 
 /// Passes code through the pinned rustfmt, with the tree's settings.
