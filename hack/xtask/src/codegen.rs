@@ -35,7 +35,7 @@ const TARGETS: [Target; 2] = [
 ];
 
 /// Writes every generated file.
-pub fn write(root: &Path) -> Result<()> {
+pub(crate) fn write(root: &Path) -> Result<()> {
     for target in &TARGETS {
         let path = root.join(target.output);
         fs::write(&path, generate(root, target)?)
@@ -45,7 +45,7 @@ pub fn write(root: &Path) -> Result<()> {
 }
 
 /// Fails where a generated file is not what would be generated now.
-pub fn check(root: &Path) -> Result<()> {
+pub(crate) fn check(root: &Path) -> Result<()> {
     let mut stale = Vec::new();
     for target in &TARGETS {
         let committed = fs::read_to_string(root.join(target.output))

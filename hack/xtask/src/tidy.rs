@@ -1,1 +1,11 @@
 //! Rules about the tree that no lint knows. Each is a test whose message says what to do.
+
+mod architecture;
+mod docs;
+mod errors;
+mod generated;
+mod layers;
+mod names;
+mod owners;
+mod sizes;
+mod source;

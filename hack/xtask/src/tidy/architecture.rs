@@ -1,0 +1,14 @@
+//! The map shows every crate.
+
+use std::fs;
+
+use crate::tidy::source::{none, packages};
+use crate::tree::root;
+
+#[test]
+fn the_map_names_every_crate() {
+    let map = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let missing = packages().into_iter().filter(|package| !map.contains(&package.folder));
+    let complaints: Vec<String> = missing.map(|package| package.folder).collect();
+    none("ARCHITECTURE.md names every crate by its folder", &complaints);
+}

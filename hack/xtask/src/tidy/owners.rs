@@ -1,0 +1,36 @@
+//! Heavy or sharp dependencies have one owner; others go through it.
+
+use crate::tidy::source::{none, packages};
+
+/// Foreign crate → the crates that may name it.
+const OWNERS: [(&str, &[&str]); 12] = [
+    ("rusqlite", &["edgecore-store"]),
+    ("kube", &["cloudcore-kube"]),
+    ("tonic", &["edgecore-cri", "skerry-e2e"]),
+    ("tonic-prost", &["edgecore-cri", "skerry-e2e"]),
+    ("tokio-tungstenite", &["skerry-link"]),
+    ("h2", &["skerry-link"]),
+    ("rcgen", &["skerry-pki"]),
+    ("x509-parser", &["skerry-pki"]),
+    ("zstd", &["skerry-wire"]),
+    ("yaml_serde", &["skerry-kit"]),
+    ("tracing-subscriber", &["skerry-kit"]),
+    ("anyhow", &["edgecore", "cloudcore", "xtask", "skerry-e2e"]),
+];
+
+#[test]
+fn each_has_its_owner() {
+    let mut complaints = Vec::new();
+    for package in packages() {
+        for (needed, owners) in OWNERS {
+            if package.needs.iter().any(|name| name == needed) && !owners.contains(&package.name.as_str()) {
+                complaints.push(format!(
+                    "{} names {needed}, which is for {}",
+                    package.name,
+                    owners.join(", ")
+                ));
+            }
+        }
+    }
+    none("Go through the owner, or say in hack/xtask/src/tidy/owners.rs why there is another", &complaints);
+}
