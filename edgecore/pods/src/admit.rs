@@ -37,7 +37,8 @@ pub fn admit<'a>(pods: &[Neighbour<'a>], max_pods: usize) -> BTreeMap<&'a str, A
     for pod in pods {
         let others = || pods.iter().filter(|other| other.desired.uid != pod.desired.uid);
         let predecessor = others().any(|other| {
-            let same = other.desired.name == pod.desired.name && other.desired.namespace == pod.desired.namespace;
+            let same =
+                other.desired.name == pod.desired.name && other.desired.namespace == pod.desired.namespace;
             same && other.desired.deleting && !other.left_nothing
         });
         let answer = if pod.over || pod.desired.deleting {

@@ -13,7 +13,7 @@ const MAX_NOTE: usize = 1024;
 /// Events of one kind about one container that may come at once.
 const BURST: f64 = 10.0;
 /// After that, one in so long.
-const REFILL: Duration = Duration::from_secs(300);
+const REFILL: Duration = Duration::from_mins(5);
 /// Kinds whose events are counted; beyond, the oldest is forgotten.
 const MAX_KINDS: usize = 1024;
 
@@ -51,7 +51,13 @@ impl Event {
     }
 
     /// About one of its containers.
-    pub fn container(desired: &Desired, name: &str, warning: bool, reason: &str, note: impl Into<String>) -> Self {
+    pub fn container(
+        desired: &Desired,
+        name: &str,
+        warning: bool,
+        reason: &str,
+        note: impl Into<String>,
+    ) -> Self {
         let list = if desired.inits().any(|(_, container)| container.name == name) {
             "initContainers"
         } else {
@@ -137,7 +143,8 @@ mod tests {
     #[test]
     fn a_crash_loop_floods_nothing() {
         let mut limiter = Limiter::default();
-        let sent = (0..3600).filter(|second| limiter.admit(&event("BackOff"), Elapsed::from_millis(second * 1000)));
+        let sent =
+            (0..3600).filter(|second| limiter.admit(&event("BackOff"), Elapsed::from_millis(second * 1000)));
         // The burst, and one every five minutes of an hour.
         assert_eq!(sent.count(), 10 + 11);
         assert!(limiter.admit(&event("Killing"), Elapsed::from_millis(3_600_000)));

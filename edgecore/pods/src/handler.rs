@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Container, ExecAction, HTTPGetAction, LifecycleHandler, Probe, TCPSocketAction};
+use k8s_openapi::api::core::v1::{
+    Container, ExecAction, HTTPGetAction, LifecycleHandler, Probe, TCPSocketAction,
+};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 /// Something to do to a container, or to ask of it.
@@ -103,7 +105,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn container(probe: serde_json::Value) -> Container {
+    fn container(probe: &serde_json::Value) -> Container {
         serde_json::from_value(json!({
             "name": "c", "ports": [{"name": "web", "containerPort": 8080}], "readinessProbe": probe
         }))
@@ -113,7 +115,7 @@ mod tests {
     #[test]
     fn ports_go_by_number_and_by_name() {
         let check = |port: serde_json::Value, want: Result<u16, &str>| {
-            let c = container(json!({"tcpSocket": {"port": port}}));
+            let c = container(&json!({"tcpSocket": {"port": port}}));
             let got = of_probe(c.readiness_probe.as_ref().unwrap(), &c);
             let want = want.map(|port| Handler::Tcp { host: String::new(), port }).map_err(str::to_owned);
             assert_eq!(got, want);
@@ -127,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_path_starts_at_the_root() {
-        let c = container(json!({"httpGet": {"port": 1, "path": "healthz", "scheme": "HTTPS"}}));
+        let c = container(&json!({"httpGet": {"port": 1, "path": "healthz", "scheme": "HTTPS"}}));
         let Ok(Handler::Http(http)) = of_probe(c.readiness_probe.as_ref().unwrap(), &c) else { panic!() };
         assert!(http.tls);
         assert_eq!(http.path, "/healthz");

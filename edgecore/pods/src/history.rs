@@ -202,7 +202,8 @@ impl History {
         }
         for (_, container) in desired.containers() {
             let unprobed = (container.startup_probe.is_none(), container.readiness_probe.is_none());
-            let newest = view.named(&container.name).find(|seen| seen.container.state != ContainerState::Created);
+            let newest =
+                view.named(&container.name).find(|seen| seen.container.state != ContainerState::Created);
             let known = self.containers.contains_key(&container.name);
             if newest.is_none() && !known {
                 continue;
@@ -219,10 +220,8 @@ impl History {
 impl Ran {
     fn take_in(&mut self, seen: &Seen, view: &PodView, unprobed: (bool, bool), now: &Now) {
         let id = &seen.container.id.0;
-        let newer = self
-            .current
-            .as_ref()
-            .is_none_or(|run| run.id != *id && seen.container.attempt >= run.attempt);
+        let newer =
+            self.current.as_ref().is_none_or(|run| run.id != *id && seen.container.attempt >= run.attempt);
         if newer {
             self.succeed(seen, view, now);
             self.current = Some(Run {

@@ -68,7 +68,8 @@ struct Config {
 pub fn credentials(image: &str, secrets: &[(String, Secret)]) -> (Vec<PullAuth>, Vec<String>) {
     let (mut found, mut bad) = (Vec::new(), Vec::new());
     for (name, secret) in secrets {
-        let data = |key: &str| secret.data.as_ref().and_then(|data| data.get(key)).map(|bytes| bytes.0.as_slice());
+        let data =
+            |key: &str| secret.data.as_ref().and_then(|data| data.get(key)).map(|bytes| bytes.0.as_slice());
         let entries = match (data(".dockerconfigjson"), data(".dockercfg")) {
             (Some(json), _) => serde_json::from_slice::<Config>(json).map(|config| config.auths),
             (None, Some(json)) => serde_json::from_slice(json),
@@ -110,9 +111,9 @@ fn fits(key: &str, image: &str) -> bool {
         let (ours, theirs): (Vec<_>, Vec<_>) = (host.split('.').collect(), registry.split('.').collect());
         ours.len() == theirs.len() && ours.iter().zip(theirs).all(|(our, their)| *our == "*" || *our == their)
     };
-    let under = wanted.strip_prefix(path).is_some_and(|rest| {
-        path.is_empty() || rest.is_empty() || rest.starts_with(['/', ':'])
-    });
+    let under = wanted
+        .strip_prefix(path)
+        .is_some_and(|rest| path.is_empty() || rest.is_empty() || rest.starts_with(['/', ':']));
     same_host && under
 }
 
@@ -124,7 +125,8 @@ mod tests {
     #[test]
     fn latest_is_pulled_always() {
         let check = |image: &str, policy: Option<&str>, want| {
-            let container = serde_json::from_value(json!({"name": "c", "image": image, "imagePullPolicy": policy}));
+            let container =
+                serde_json::from_value(json!({"name": "c", "image": image, "imagePullPolicy": policy}));
             assert_eq!(pull_policy(&container.unwrap()), want, "{image}");
         };
         check("a", None, PullPolicy::Always);
@@ -153,7 +155,10 @@ mod tests {
         };
         let encoded = STANDARD.encode("me:pass:word");
         let secrets = [
-            ("a".to_owned(), secret(".dockerconfigjson", &json!({"auths": {"r.io": {"auth": encoded}}}).to_string())),
+            (
+                "a".to_owned(),
+                secret(".dockerconfigjson", &json!({"auths": {"r.io": {"auth": encoded}}}).to_string()),
+            ),
             ("b".to_owned(), secret(".dockercfg", r#"{"r.io/x": {"username": "u", "password": "p"}}"#)),
             ("c".to_owned(), secret(".dockerconfigjson", "hush")),
         ];

@@ -18,3 +18,7 @@ pub mod probe;
 pub mod image;
 pub mod admit;
 pub mod event;
+pub mod rotation;
+pub mod termination;
+pub mod handle;
+pub mod io;

@@ -9,7 +9,7 @@ use crate::action::{Action, Outcome};
 use crate::runtime::SandboxId;
 
 /// First and longest wait after a failed pull, as upstream's.
-const PULL: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(300));
+const PULL: (Duration, Duration) = (Duration::from_secs(10), Duration::from_mins(5));
 /// First and longest wait after any other failed start.
 const START: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
 /// First and longest wait before steps that changed nothing are taken again.
@@ -100,6 +100,12 @@ impl Memory {
         self.last = None;
     }
 
+    /// The runtime is back: whatever failed may have failed because of that.
+    pub fn recovered(&mut self, now: Elapsed) {
+        self.starts.values_mut().for_each(|retry| retry.until = retry.until.min(now));
+        self.last = None;
+    }
+
     /// Remembers that these steps were taken to their end, whatever it was.
     pub fn done(&mut self, actions: Vec<Action>, now: Elapsed) {
         let times = match &self.last {
@@ -107,6 +113,11 @@ impl Memory {
             _ => 1,
         };
         self.last = Some((actions, times, now));
+    }
+
+    /// How often in a row these very steps were taken before.
+    pub fn tries(&self, actions: &[Action]) -> u32 {
+        self.last.as_ref().filter(|(before, ..)| before == actions).map_or(0, |(_, times, _)| *times)
     }
 
     /// When these steps may be taken: at once, unless they were just taken and changed nothing.

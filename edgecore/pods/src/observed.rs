@@ -57,9 +57,8 @@ impl PodView {
 
     fn sort(&mut self) {
         self.sandboxes.sort_by_key(|sandbox| std::cmp::Reverse((sandbox.attempt, sandbox.created_at_ns)));
-        self.containers.sort_by_key(|seen| {
-            std::cmp::Reverse((seen.container.attempt, seen.container.created_at_ns))
-        });
+        self.containers
+            .sort_by_key(|seen| std::cmp::Reverse((seen.container.attempt, seen.container.created_at_ns)));
     }
 }
 

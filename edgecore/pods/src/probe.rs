@@ -101,7 +101,14 @@ pub struct Machine {
 impl Machine {
     /// A probe that begins. `age` is for how long the container runs, `value` what the probe said before this process
     /// started; `jitter` in [0, 1) spreads the tries of what ran before over a period.
-    pub fn new(kind: Kind, spec: Spec, age: Duration, value: Option<bool>, now: Elapsed, jitter: f64) -> Self {
+    pub fn new(
+        kind: Kind,
+        spec: Spec,
+        age: Duration,
+        value: Option<bool>,
+        now: Elapsed,
+        jitter: f64,
+    ) -> Self {
         let first = spec.delay.saturating_sub(age);
         // Begun by an earlier process, or long ago: no hurry, and not all at once.
         let spread = match value {
@@ -130,9 +137,9 @@ impl Machine {
         self.value
     }
 
-    /// Not before then: something else must be known first.
-    pub fn hold_until(&mut self, then: Elapsed) {
-        self.due = self.due.map(|due| due.max(then));
+    /// It is in its first, eager tries.
+    pub fn in_a_hurry(&self, now: Elapsed) -> bool {
+        now < self.eager_until
     }
 
     /// A try begins.
@@ -143,11 +150,12 @@ impl Machine {
     /// A try ended: with success, with failure, or without an answer (`None`: it counts as not made). The new value
     /// where it turned, or where a startup or liveness probe had its say.
     pub fn end(&mut self, success: Option<bool>, now: Elapsed) -> Option<bool> {
-        let eager = self.kind == Kind::Readiness && !self.value && now < self.eager_until;
+        let eager = self.kind == Kind::Readiness && !self.value && self.in_a_hurry(now);
         let wait = if eager { EAGER.min(self.spec.period) } else { self.spec.period };
         self.due = Some(now.plus(wait));
         let success = success?;
-        self.streak = if self.streak.0 == success { (success, self.streak.1.saturating_add(1)) } else { (success, 1) };
+        self.streak =
+            if self.streak.0 == success { (success, self.streak.1.saturating_add(1)) } else { (success, 1) };
         let needed = if success { self.spec.successes } else { self.spec.failures };
         if self.streak.1 < needed {
             return None;
@@ -185,7 +193,8 @@ mod tests {
     /// `+` success, `-` failure, `?` no answer; expected `u`p, `d`own, `.` nothing said.
     fn check(kind: Kind, thresholds: (u32, u32), answers: &str, said: &str) {
         let now = Elapsed::from_millis(100_000);
-        let mut machine = Machine::new(kind, spec(thresholds.0, thresholds.1), Duration::ZERO, None, now, 0.5);
+        let mut machine =
+            Machine::new(kind, spec(thresholds.0, thresholds.1), Duration::ZERO, None, now, 0.5);
         let got: String = answers
             .chars()
             .map(|answer| {
@@ -237,7 +246,7 @@ mod tests {
     fn what_was_ready_stays_ready_over_a_restart_of_the_process() {
         let now = Elapsed::default();
         let mut machine =
-            Machine::new(Kind::Readiness, spec(1, 3), Duration::from_secs(60), Some(true), now, 0.1);
+            Machine::new(Kind::Readiness, spec(1, 3), Duration::from_mins(1), Some(true), now, 0.1);
         assert!(machine.value());
         assert_eq!(machine.end(Some(true), now), None);
     }

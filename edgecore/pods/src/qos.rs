@@ -50,7 +50,10 @@ mod tests {
         check(json!({"requests": {"cpu": "0"}}), "BestEffort");
         check(json!({"requests": {"cpu": "1"}}), "Burstable");
         check(json!({"limits": {"cpu": "1", "memory": "1Gi"}}), "Guaranteed");
-        check(json!({"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "1", "memory": "1Gi"}}), "Guaranteed");
+        check(
+            json!({"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "1", "memory": "1Gi"}}),
+            "Guaranteed",
+        );
         check(json!({"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "500m"}}), "Burstable");
     }
 }

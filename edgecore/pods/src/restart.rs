@@ -13,9 +13,9 @@ use crate::desired::RestartPolicy;
 /// First wait.
 const FIRST: Duration = Duration::from_secs(10);
 /// Longest wait.
-const MOST: Duration = Duration::from_secs(300);
+const MOST: Duration = Duration::from_mins(5);
 /// A run longer than this makes the next wait the first again.
-const LONG_RUN: Duration = Duration::from_secs(600);
+const LONG_RUN: Duration = Duration::from_mins(10);
 
 /// The moment, in all the ways decisions need it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -157,6 +157,7 @@ pub struct ContainerDetail {
 
 /// Which namespaces are shared with what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "they are four independent switches of the pod's spec")]
 pub struct Namespaces {
     /// The host's network.
     pub host_network: bool,

@@ -94,7 +94,7 @@ pub fn status(round: Round<'_>, host: &Host) -> Value {
 }
 
 /// The report's body, canonical. `deleted`: nothing of the pod is left on the node.
-pub fn report(status: Value, deleted: bool) -> Vec<u8> {
+pub fn report(status: &Value, deleted: bool) -> Vec<u8> {
     let body = if deleted { json!({"deleted": true, "status": status}) } else { json!({"status": status}) };
     // An object always has a canonical form.
     wire::canonical(&body).unwrap_or_default()

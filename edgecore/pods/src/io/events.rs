@@ -13,7 +13,7 @@ use crate::spec::NodeFacts;
 /// Events that may wait to be written; beyond, they are dropped.
 const QUEUE: usize = 256;
 /// Events older than the API server would keep them are of no use.
-const EXPIRES: Duration = Duration::from_secs(3600);
+const EXPIRES: Duration = Duration::from_hours(1);
 /// Journal priority: normal, and of warnings.
 const PRIORITY: (u8, u8) = (2, 4);
 

@@ -60,7 +60,9 @@ impl<R: Runtime> Hands<R> {
                 let host = if host.is_empty() { ip } else { host };
                 match tokio::time::timeout(timeout, TcpStream::connect((host, *port))).await {
                     Ok(Ok(_)) => Answer::Yes,
-                    Ok(Err(error)) => Answer::No(format!("dial tcp {}: {error}", http::authority(host, *port))),
+                    Ok(Err(error)) => {
+                        Answer::No(format!("dial tcp {}: {error}", http::authority(host, *port)))
+                    }
                     Err(_) => Answer::No(format!("dial tcp {}: i/o timeout", http::authority(host, *port))),
                 }
             }

@@ -106,5 +106,9 @@ fn tail(path: &str) -> std::io::Result<String> {
     file.take(most).read_to_end(&mut bytes)?;
     let text = String::from_utf8_lossy(&bytes).into_owned();
     // The first line is cut, unless the file starts here.
-    Ok(if start == 0 { text } else { text.split_once('\n').map_or(String::new(), |(_, rest)| rest.to_owned()) })
+    Ok(if start == 0 {
+        text
+    } else {
+        text.split_once('\n').map_or(String::new(), |(_, rest)| rest.to_owned())
+    })
 }

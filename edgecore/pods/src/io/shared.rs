@@ -1,6 +1,6 @@
 //! What every effect needs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use edgecore_store::Store;
@@ -23,7 +23,6 @@ pub(super) struct Shared<R> {
     pub(super) clock: Clock,
     pub(super) boot: Arc<str>,
     pub(super) dirs: VolumeDirs,
-    pub(super) logs: PathBuf,
     pub(super) node: watch::Receiver<Arc<NodeFacts>>,
     pub(super) events: Events,
     pub(super) hands: Hands<R>,
@@ -42,6 +41,7 @@ impl<R: Runtime> Shared<R> {
 
     /// Directory of a pod's logs, in upstream's layout.
     pub(super) fn log_dir(&self, desired: &Desired) -> PathBuf {
-        self.logs.join(format!("{}_{}_{}", desired.namespace, desired.name, desired.uid))
+        Path::new(&self.facts().pod_logs_dir)
+            .join(format!("{}_{}_{}", desired.namespace, desired.name, desired.uid))
     }
 }

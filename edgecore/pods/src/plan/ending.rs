@@ -30,8 +30,7 @@ pub(super) fn plan(round: Round<'_>, plan: &mut Plan) {
             attempt: container.attempt,
         });
     }
-    plan.actions
-        .extend(round.view.sandboxes.iter().map(|sandbox| Action::RemoveSandbox(sandbox.id.clone())));
+    plan.actions.extend(round.view.sandboxes.iter().map(|sandbox| Action::RemoveSandbox(sandbox.id.clone())));
     if !round.memory.cleared {
         plan.actions.push(Action::Clear);
     }
@@ -71,5 +70,6 @@ fn left(round: Round<'_>) -> Duration {
     let grace = round.desired.grace();
     let used = round.history.ending.as_ref().map_or(Duration::ZERO, |ending| ending.age(round.now));
     // Whole seconds, since that is what the runtime is told.
-    Duration::from_secs(grace.saturating_sub(used).as_secs_f64().ceil() as u64).max(Duration::from_secs(1))
+    let left = grace.saturating_sub(used).as_millis().div_ceil(1000);
+    Duration::from_secs(u64::try_from(left).unwrap_or(u64::MAX).max(1))
 }

@@ -13,8 +13,7 @@ pub(super) fn plan(round: Round<'_>, plan: &mut Plan) {
     let names: BTreeSet<&str> =
         round.view.containers.iter().map(|seen| seen.container.name.as_str()).collect();
     for name in names {
-        let current =
-            round.history.ran(name).and_then(|ran| ran.current.as_ref()).map(|run| run.id.as_str());
+        let current = round.history.ran(name).and_then(|ran| ran.current.as_ref()).map(|run| run.id.as_str());
         let old = round.view.named(name).filter(|seen| {
             !seen.alive() && Some(seen.container.id.0.as_str()) != current && seen.detail.is_some()
         });

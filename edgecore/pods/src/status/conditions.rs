@@ -47,7 +47,8 @@ pub(super) fn list(round: Round<'_>) -> Value {
     now(round)
         .into_iter()
         .map(|condition| {
-            let since = round.history.conditions.get(condition.kind).map_or(round.now.wall.0, |since| since.ms);
+            let since =
+                round.history.conditions.get(condition.kind).map_or(round.now.wall.0, |since| since.ms);
             let mut value = json!({
                 "type": condition.kind,
                 "status": if condition.on { "True" } else { "False" },
@@ -85,10 +86,8 @@ const fn condition(kind: &'static str, on: bool, reason: &'static str, message: 
 }
 
 fn sandbox(round: Round<'_>) -> Condition {
-    let up = round
-        .view
-        .sandbox()
-        .is_some_and(|sandbox| round.desired.host_network() || !sandbox.ips.is_empty());
+    let up =
+        round.view.sandbox().is_some_and(|sandbox| round.desired.host_network() || !sandbox.ips.is_empty());
     condition("PodReadyToStartContainers", up, "", String::new())
 }
 
@@ -105,7 +104,7 @@ fn init(round: Round<'_>) -> Condition {
     condition(kind, false, "ContainersNotInitialized", message)
 }
 
-fn not_initialized<'a>(round: Round<'a>) -> Vec<&'a str> {
+fn not_initialized(round: Round<'_>) -> Vec<&str> {
     let sandbox = round.view.sandboxes.first().map(|sandbox| sandbox.id.0.as_str());
     let here = |name: &str| {
         let run = round.history.ran(name)?.current.as_ref()?;

@@ -91,7 +91,9 @@ pub(super) fn status(round: Round<'_>, role: Role, container: &Container) -> Val
     let shown = state(round, role, &container.name);
     let last = match &shown {
         State::Waiting { last: Some(last), .. } => Some(*last),
-        _ => ran.and_then(|ran| ran.last.as_ref()),
+        State::Waiting { last: None, .. } | State::Running(_) | State::Terminated(_) => {
+            ran.and_then(|ran| ran.last.as_ref())
+        }
     };
     let (started, ready) = started_ready(round, role, &container.name);
     let run = ran.and_then(|ran| ran.current.as_ref());
@@ -114,7 +116,9 @@ pub(super) fn status(round: Round<'_>, role: Role, container: &Container) -> Val
 
 fn state_value(state: &State<'_>) -> Value {
     match state {
-        State::Waiting { reason, message, .. } if message.is_empty() => json!({"waiting": {"reason": reason}}),
+        State::Waiting { reason, message, .. } if message.is_empty() => {
+            json!({"waiting": {"reason": reason}})
+        }
         State::Waiting { reason, message, .. } => json!({"waiting": {"reason": reason, "message": message}}),
         State::Running(run) => json!({"running": {"startedAt": time(run.started_ms)}}),
         State::Terminated(ended) => json!({"terminated": ended_value(ended)}),

@@ -107,7 +107,8 @@ fn message(request: &Http, host: &str) -> Result<Request<Empty<Bytes>>, String> 
     let mut own = http::HeaderMap::new();
     for (name, value) in &request.headers {
         let name = HeaderName::try_from(name).map_err(|error| format!("invalid header {name:?}: {error}"))?;
-        let value = HeaderValue::try_from(value).map_err(|error| format!("invalid header {name}: {error}"))?;
+        let value =
+            HeaderValue::try_from(value).map_err(|error| format!("invalid header {name}: {error}"))?;
         own.append(name, value);
     }
     for name in own.keys() {

@@ -1,0 +1,129 @@
+//! Files that a pod's containers see, and their end.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use edgecore_volumes::{Plan, Published, Trouble, VolumeDirs, VolumeError, plan};
+
+use crate::desired::Desired;
+use crate::event::Event;
+use crate::io::shared::Shared;
+use crate::io::sources::{SourceError, sources};
+use crate::runtime::Runtime;
+use crate::spec::Values;
+
+/// The pod's volumes as they must be now.
+pub(super) fn planned<R: Runtime>(
+    shared: &Shared<R>,
+    desired: &Desired,
+    pod_ips: &[String],
+) -> Result<Plan, SourceError> {
+    let sources = sources(shared, desired)?;
+    let node = shared.facts();
+    Ok(plan(&desired.pod, &sources, &Values { pod: &desired.pod, node: &node, pod_ips }))
+}
+
+/// Makes the pod's files be as they must. What is wrong is told by an event where `tell`; the messages come back.
+pub(super) async fn publish<R: Runtime>(
+    shared: &Arc<Shared<R>>,
+    desired: &Desired,
+    pod_ips: &[String],
+    tell: bool,
+) -> Result<(), String> {
+    let plan = planned(shared, desired, pod_ips).map_err(|error| kit::errors::chain(&error))?;
+    let (dirs, uid, wall) = (shared.dirs.clone(), desired.uid.clone(), shared.clock.wall());
+    let published = blocking(move || Ok(dirs.publish(&uid, &plan, wall))).await;
+    let Published { changed, problems } = published.map_err(|error| error.to_string())?;
+    if !changed.is_empty() {
+        tracing::debug!(pod = desired.label(), volumes = ?changed, "files written");
+    }
+    for problem in &problems {
+        tracing::debug!(pod = desired.label(), %problem, "volume is not there");
+        if tell {
+            shared.events.tell(Event::pod(desired, true, reason(problem), problem.to_string()));
+        }
+    }
+    match problems.first() {
+        Some(first) => Err(first.to_string()),
+        None => Ok(()),
+    }
+}
+
+/// Reason of the event; upstream knows but one.
+const fn reason(problem: &VolumeError) -> &'static str {
+    match problem.trouble {
+        Trouble::Missing | Trouble::Refused | Trouble::Failed => "FailedMount",
+    }
+}
+
+/// Makes the directories of the pod's logs.
+pub(super) async fn make_log_dirs<R: Runtime>(shared: &Shared<R>, desired: &Desired) -> std::io::Result<()> {
+    let dir = shared.log_dir(desired);
+    let names: Vec<String> = desired.containers().map(|(_, container)| container.name.clone()).collect();
+    blocking(move || {
+        for name in names {
+            std::fs::create_dir_all(dir.join(plain(&name)?))?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// Removes files and logs of a pod of which nothing is left in the runtime.
+pub(super) async fn clear(dirs: &VolumeDirs, uid: &str, logs: PathBuf) -> std::io::Result<()> {
+    let (dirs, uid) = (dirs.clone(), uid.to_owned());
+    blocking(move || {
+        dirs.unpublish(&uid)?;
+        fine_if_gone(std::fs::remove_dir_all(logs))
+    })
+    .await
+}
+
+/// Removes the log of one run of a container, rotated parts included.
+pub(super) async fn remove_log(dir: PathBuf, attempt: u32) -> std::io::Result<()> {
+    blocking(move || {
+        let stem = format!("{attempt}.log");
+        for name in names_in(&dir)? {
+            if name == stem || name.starts_with(&format!("{stem}.")) {
+                fine_if_gone(std::fs::remove_file(dir.join(name)))?;
+            }
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// Names in a directory that is there, or not.
+pub(super) fn names_in(dir: &Path) -> std::io::Result<Vec<String>> {
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+}
+
+/// Work on the file system, off the threads that others wait for.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> std::io::Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => Err(std::io::Error::other(error)),
+    }
+}
+
+fn fine_if_gone(result: std::io::Result<()>) -> std::io::Result<()> {
+    match result {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// The name, if it is one plain file name; the API server sees to it, this is the second lock.
+fn plain(name: &str) -> std::io::Result<&str> {
+    let good = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\0']);
+    good.then_some(name).ok_or_else(|| {
+        std::io::Error::new(std::io::ErrorKind::InvalidInput, format!("{name:?} is no file name"))
+    })
+}

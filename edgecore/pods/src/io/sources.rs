@@ -1,0 +1,125 @@
+//! What pods are made from, out of the store.
+
+use edgecore_store::{StoreError, TokenKey};
+use edgecore_volumes::{Sources, TokenWant, Wants, wants};
+use k8s_openapi::api::core::v1::{Secret, Service};
+use kit::Masked;
+use serde::de::DeserializeOwned;
+use thiserror::Error;
+use wire::{Kind, ObjectKey};
+
+use crate::desired::Desired;
+use crate::event::Event;
+use crate::io::shared::Shared;
+use crate::runtime::Runtime;
+
+/// Why what a pod is made from cannot be read.
+#[derive(Debug, Error)]
+pub(super) enum SourceError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// An object is not of its kind's shape. The parser's words are left out: they may quote a secret.
+    #[error("{0} does not parse (line {1}, column {2})")]
+    Parse(ObjectKey, usize, usize),
+}
+
+/// The key of a token that a pod wants.
+pub(super) fn token_key(desired: &Desired, want: &TokenWant) -> TokenKey {
+    let account = desired.spec().and_then(|spec| spec.service_account_name.clone());
+    TokenKey {
+        pod_uid: desired.uid.clone(),
+        namespace: desired.namespace.clone(),
+        pod_name: desired.name.clone(),
+        service_account: account.filter(|name| !name.is_empty()).unwrap_or_else(|| "default".to_owned()),
+        audiences: if want.audience.is_empty() { Vec::new() } else { vec![want.audience.clone()] },
+        expiration_seconds: want.expiration_seconds,
+    }
+}
+
+/// Says which tokens a pod wants, so that they are asked for as long as the link is there.
+pub(super) async fn want_tokens<R: Runtime>(shared: &Shared<R>, desired: &Desired) {
+    for want in wants(&desired.pod).tokens {
+        if let Err(error) = shared.store.want_token(token_key(desired, &want)).await {
+            tracing::warn!(
+                pod = desired.label(),
+                error = kit::errors::chain(&error),
+                "token cannot be wanted"
+            );
+        }
+    }
+}
+
+/// Everything a pod's volumes and environment are made from.
+pub(super) fn sources<R: Runtime>(shared: &Shared<R>, desired: &Desired) -> Result<Sources, SourceError> {
+    let Wants { config_maps, secrets, tokens, .. } = wants(&desired.pod);
+    let mut found = Sources::default();
+    for name in config_maps {
+        if let Some(map) = get(shared, Kind::ConfigMap, &desired.namespace, &name)? {
+            found.config_maps.insert(name, map);
+        }
+    }
+    for name in secrets {
+        if let Some(secret) = get(shared, Kind::Secret, &desired.namespace, &name)? {
+            found.secrets.insert(name, Masked(secret));
+        }
+    }
+    let now = shared.store.stamp();
+    for want in tokens {
+        if let Some(token) = shared.store.token(&token_key(desired, &want))? {
+            if token.expired(&now) {
+                let note = "the service account token is past its expiry and cannot be renewed while the cloud is away";
+                shared.events.tell(Event::pod(desired, true, "TokenExpired", note));
+            }
+            found.tokens.insert(want, token.token);
+        }
+    }
+    Ok(found)
+}
+
+/// The pod's pull secrets, those that exist.
+pub(super) fn pull_secrets<R: Runtime>(
+    shared: &Shared<R>,
+    desired: &Desired,
+) -> Result<Vec<(String, Secret)>, SourceError> {
+    let mut found = Vec::new();
+    for name in wants(&desired.pod).pull_secrets {
+        if let Some(secret) = get(shared, Kind::Secret, &desired.namespace, &name)? {
+            found.push((name, secret));
+        }
+    }
+    Ok(found)
+}
+
+/// Services whose variables the pod may want: those of its namespace, and the API server's.
+pub(super) fn services<R: Runtime>(
+    shared: &Shared<R>,
+    desired: &Desired,
+) -> Result<Vec<Service>, SourceError> {
+    let mut found = Vec::new();
+    for object in shared.store.objects(Kind::Service)? {
+        let api = object.key.namespace == "default" && object.key.name == "kubernetes";
+        if api || object.key.namespace == desired.namespace {
+            found.push(parse(&object.key, &object.body)?);
+        }
+    }
+    Ok(found)
+}
+
+fn get<R: Runtime, T: DeserializeOwned>(
+    shared: &Shared<R>,
+    kind: Kind,
+    namespace: &str,
+    name: &str,
+) -> Result<Option<T>, SourceError> {
+    let key = ObjectKey::new(kind, namespace, name);
+    match shared.store.object(&key)? {
+        Some(object) => parse(&key, &object.body).map(Some),
+        None => Ok(None),
+    }
+}
+
+fn parse<T: DeserializeOwned>(key: &ObjectKey, body: &[u8]) -> Result<T, SourceError> {
+    serde_json::from_slice(body)
+        .map_err(|error| SourceError::Parse(key.clone(), error.line(), error.column()))
+}

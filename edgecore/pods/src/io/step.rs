@@ -1,0 +1,261 @@
+//! What one turn of the loop does with each pod: look back, judge, plan, hand out.
+
+use std::sync::Arc;
+
+use tokio::sync::{Notify, mpsc};
+
+use crate::action::{Action, Outcome};
+use crate::event::Event;
+use crate::io::engine::{Engine, Message};
+use crate::io::entry::{Busy, Entry};
+use crate::io::files;
+use crate::io::shared::Shared;
+use crate::io::sources::want_tokens;
+use crate::io::worker::{Home, Job, work};
+use crate::judge::judge;
+use crate::plan::plan;
+use crate::restart::Now;
+use crate::runtime::Runtime;
+use crate::status::{State, settle, state, values};
+
+impl<R: Runtime> Engine<R> {
+    /// Meets pods for the first time, or in a new version: their tokens are asked for, refused fields told.
+    pub(super) async fn greet(&mut self) {
+        let fresh = self.pods.values_mut().filter(|entry| !entry.greeted && !entry.orphan());
+        let mut wanting = Vec::new();
+        for entry in fresh {
+            entry.greeted = true;
+            entry.refresh_at = Some(self.shared.clock.elapsed());
+            let Some(desired) = entry.desired.clone().filter(|desired| !desired.deleting) else { continue };
+            if desired.refused.is_empty() {
+                wanting.push(desired);
+            } else {
+                let note = format!("fields that this node does not support: {}", desired.refused.join(", "));
+                self.shared.events.tell(Event::pod(&desired, true, "FieldNotSupported", note));
+            }
+        }
+        let shared = &self.shared;
+        futures::future::join_all(wanting.iter().map(|desired| want_tokens(shared, desired))).await;
+    }
+
+    /// Every pod of which something changed, or something is due.
+    pub(super) fn step_all(&mut self) {
+        let now = self.shared.now();
+        let synced = self.shared.store.meta().first_sync_done;
+        for (uid, entry) in &mut self.pods {
+            let due = entry.wake.is_some_and(|wake| wake <= now.elapsed);
+            let refresh = entry.refresh_at.is_some_and(|at| at <= now.elapsed);
+            if entry.dirty || due {
+                entry.wake = None;
+                entry.touched = true;
+                look_back(entry, &now);
+                tell_waits(&self.shared, entry, &now);
+                // On the edge nothing found running is stopped before the store was whole once.
+                if synced || !entry.orphan() {
+                    hand_out(&self.shared, &self.group, &self.outputs.messages, self.looked, entry, &now);
+                }
+            }
+            if refresh && self.disk_again.is_none() {
+                bring_up_to_date(&self.shared, &self.group, &self.outputs.messages, uid, entry);
+            }
+        }
+        if synced && !self.swept {
+            self.swept = true;
+            self.sweep();
+        }
+    }
+
+    /// Clears files and logs of pods that neither the store nor the runtime knows: left over from a lost store.
+    fn sweep(&self) {
+        let known: std::collections::BTreeSet<String> = self.pods.keys().cloned().collect();
+        let shared = Arc::clone(&self.shared);
+        self.group.spawn(async move {
+            let (dirs, logs) = (shared.dirs.clone(), std::path::PathBuf::from(&shared.facts().pod_logs_dir));
+            let swept = files::blocking(move || {
+                for uid in dirs.published()?.into_iter().filter(|uid| !known.contains(uid)) {
+                    tracing::info!(uid, "clearing what an unknown pod left");
+                    dirs.unpublish(&uid)?;
+                }
+                for name in files::names_in(&logs)? {
+                    // namespace_name_uid
+                    let uid = name.rsplit('_').next().filter(|_| name.matches('_').count() == 2);
+                    if uid.is_some_and(|uid| !known.contains(uid)) {
+                        std::fs::remove_dir_all(logs.join(&name))?;
+                    }
+                }
+                Ok(())
+            });
+            if let Err(error) = swept.await {
+                tracing::warn!(%error, "leftovers of unknown pods cannot be cleared");
+            }
+        });
+    }
+}
+
+/// Takes in what was seen, and judges.
+fn look_back(entry: &mut Entry, now: &Now) {
+    let (Some(desired), Some(view)) = (&entry.desired, &entry.view) else { return };
+    entry.history.absorb(desired, view, now);
+    if let Some(verdict) = judge(desired, view, &entry.history, now) {
+        tracing::info!(
+            pod = desired.label(),
+            succeeded = verdict.succeeded,
+            reason = verdict.reason,
+            "pod is over"
+        );
+        entry.history.verdict = Some(verdict);
+    }
+    let containers = &view.containers;
+    entry
+        .memory
+        .doomed
+        .retain(|id, _| containers.iter().any(|seen| seen.container.id.0 == *id && seen.alive()));
+    entry.memory.stopped.retain(|id| view.sandboxes.iter().any(|sandbox| sandbox.id == *id));
+    if !view.is_empty() {
+        entry.memory.cleared = false;
+    }
+    let Some(round) = entry.round(now) else { return };
+    let conditions = values(round);
+    settle(&mut entry.history, &conditions, now);
+}
+
+/// Tells people of back-offs, once each.
+fn tell_waits<R: Runtime>(shared: &Shared<R>, entry: &mut Entry, now: &Now) {
+    let Some(round) = entry.round(now) else { return };
+    let mut told = Vec::new();
+    for (role, container) in round.desired.containers() {
+        let State::Waiting { reason, last, .. } = state(round, role, &container.name) else { continue };
+        let name = &container.name;
+        let (which, note) = match reason.as_str() {
+            "CrashLoopBackOff" => {
+                let note =
+                    format!("Back-off restarting failed container {name} in pod {}", round.desired.label());
+                (last.map(|last| last.id.clone()).unwrap_or_default(), (true, note))
+            }
+            "ImagePullBackOff" => {
+                let since = round.memory.starts.get(name).map(|retry| retry.since.0.as_millis().to_string());
+                let image = container.image.as_deref().unwrap_or_default();
+                (since.unwrap_or_default(), (false, format!("Back-off pulling image \"{image}\"")))
+            }
+            _ => continue,
+        };
+        if entry.told.get(name) != Some(&which) {
+            shared.events.tell(Event::container(round.desired, name, note.0, "BackOff", note.1));
+            told.push((name.clone(), which));
+        }
+    }
+    entry.told.extend(told);
+}
+
+/// Plans, and hands the steps to a worker. A worker that is in the way of the pod's end is called off.
+fn hand_out<R: Runtime>(
+    shared: &Arc<Shared<R>>,
+    group: &kit::tasks::Group,
+    messages: &mpsc::Sender<Message>,
+    looked: u64,
+    entry: &mut Entry,
+    now: &Now,
+) {
+    entry.dirty = false;
+    let Some(desired) = entry.desired.clone() else { return };
+    if let Some(busy) = &entry.busy {
+        let ends = desired.deleting || entry.history.verdict.is_some();
+        if ends && busy.ending.is_none_or(|grace| desired.grace() < grace) {
+            busy.cancel.notify_one();
+        }
+        return;
+    }
+    if entry.refreshing || looked < entry.need_look {
+        return;
+    }
+    let Some(round) = entry.round(now) else { return };
+    let plan = plan(round);
+    let home = round.view.sandbox().map(|sandbox| Home {
+        id: sandbox.id.clone(),
+        attempt: sandbox.attempt,
+        ips: sandbox.ips.clone(),
+    });
+    entry.wake = plan.wake;
+    if plan.actions.is_empty() {
+        return;
+    }
+    let tries = entry.memory.tries(&plan.actions);
+    for action in &plan.actions {
+        if let Action::Start { name, .. } = action {
+            entry.history.note_restart(name);
+        }
+    }
+    let ending = (desired.deleting || entry.history.verdict.is_some()).then(|| desired.grace());
+    tracing::debug!(pod = desired.label(), actions = ?plan.actions, "steps");
+    let cancel = Arc::new(Notify::new());
+    let done = Done { uid: Some(desired.uid.clone()), messages: messages.clone() };
+    let job = Job { desired, actions: plan.actions.clone(), home, tries };
+    let (shared, called_off) = (Arc::clone(shared), Arc::clone(&cancel));
+    let begun = group.spawn(async move {
+        let outcomes = tokio::select! {
+            outcomes = work(shared, job) => outcomes,
+            () = called_off.notified() => vec![Outcome::Failed("called off".to_owned())],
+        };
+        done.send(outcomes).await;
+    });
+    if begun {
+        entry.busy = Some(Busy { actions: plan.actions, cancel, ending });
+    } else {
+        entry.wake = Some(now.elapsed.plus(std::time::Duration::from_millis(100)));
+    }
+}
+
+/// Files of a running pod follow what they are made from.
+fn bring_up_to_date<R: Runtime>(
+    shared: &Arc<Shared<R>>,
+    group: &kit::tasks::Group,
+    messages: &mpsc::Sender<Message>,
+    uid: &str,
+    entry: &mut Entry,
+) {
+    if entry.refreshing || entry.busy.is_some() {
+        // The time stays due, and the end of that wakes the loop.
+        return;
+    }
+    let (Some(desired), Some(view)) = (&entry.desired, &entry.view) else { return };
+    entry.refresh_at = None;
+    let runs = view.sandbox().is_some() && !desired.deleting && entry.history.verdict.is_none();
+    if !runs {
+        return;
+    }
+    let ips = view.sandbox().map(|sandbox| sandbox.ips.clone()).unwrap_or_default();
+    let ips = if desired.host_network() { shared.facts().host_ips.clone() } else { ips };
+    let (shared, messages) = (Arc::clone(shared), messages.clone());
+    let (desired, uid) = (desired.clone(), uid.to_owned());
+    entry.refreshing = group.spawn(async move {
+        let result = files::publish(&shared, &desired, &ips, true).await;
+        let ok = result
+            .inspect_err(|error| tracing::warn!(pod = desired.label(), error, "files are not up to date"));
+        // The loop is gone at shutdown only.
+        let _ = messages.send(Message::Refreshed { uid, ok: ok.is_ok() }).await;
+    });
+}
+
+/// Says that a worker ended, also where it panicked.
+struct Done {
+    uid: Option<String>,
+    messages: mpsc::Sender<Message>,
+}
+
+impl Done {
+    async fn send(mut self, outcomes: Vec<Outcome>) {
+        if let Some(uid) = self.uid.take() {
+            // The loop is gone at shutdown only.
+            let _ = self.messages.send(Message::Done { uid, outcomes }).await;
+        }
+    }
+}
+
+impl Drop for Done {
+    fn drop(&mut self) {
+        if let Some(uid) = self.uid.take() {
+            let outcomes = vec![Outcome::Failed("the worker broke off".to_owned())];
+            let _ = self.messages.try_send(Message::Done { uid, outcomes });
+        }
+    }
+}
