@@ -101,8 +101,9 @@ impl Store {
 // === objects ===
 
 impl Store {
-    /// Applies a batch in one transaction; only `sync` calls this.
-    pub async fn apply(&self, batch: Vec<Change>) -> Result<Applied, StoreError> {
+    /// Applies a batch in one transaction; only `sync` calls this. Behind an `Arc` it can be tried again cheaply.
+    pub async fn apply(&self, batch: impl Into<Arc<[Change]>>) -> Result<Applied, StoreError> {
+        let batch = batch.into();
         self.inner.write(move |work| objects::apply(work, &batch)).await
     }
 

@@ -117,7 +117,9 @@ pub(crate) fn pending(conn: &Connection, after: u64, limit: usize) -> Result<Vec
             "SELECT id, kind, namespace, name, uid, hash, body FROM reports
              WHERE pending = 1 AND id > ?1 ORDER BY id LIMIT ?2",
         )
-        .and_then(|mut list| list.query_map((to_i64(after), limit), row)?.collect::<rusqlite::Result<Vec<_>>>())
+        .and_then(|mut list| {
+            list.query_map((to_i64(after), limit), row)?.collect::<rusqlite::Result<Vec<_>>>()
+        })
         .during("read reports")?;
     Ok(rows.into_iter().flatten().collect())
 }

@@ -44,6 +44,11 @@ impl WallTime {
         Self(self.0.saturating_add(millis))
     }
 
+    /// From RFC 3339, as the Kubernetes API writes times; `None` where it is none.
+    pub fn parse(text: &str) -> Option<Self> {
+        text.parse::<jiff::Timestamp>().ok().map(|time| Self(time.as_millisecond()))
+    }
+
     /// As the Kubernetes API writes times: RFC 3339, whole seconds, `Z`.
     pub fn rfc3339(self) -> String {
         match jiff::Timestamp::from_second(self.0.div_euclid(1000)) {
@@ -196,6 +201,13 @@ mod tests {
         clock.advance(Duration::from_secs(1));
         assert_eq!(clock.wall(), WallTime(1_001_000));
         assert_eq!(clock.wall().rfc3339(), "1970-01-01T00:16:41Z");
+    }
+
+    #[test]
+    fn times_of_the_api_are_read() {
+        assert_eq!(WallTime::parse("1970-01-01T00:16:41Z"), Some(WallTime(1_001_000)));
+        assert_eq!(WallTime::parse("1970-01-01T01:16:41.5+01:00"), Some(WallTime(1_001_500)));
+        assert_eq!(WallTime::parse("yesterday"), None);
     }
 
     #[test]

@@ -117,7 +117,7 @@ async fn a_missing_table_counts_as_corrupt() {
 async fn damage_found_while_running_is_told() {
     let fixture = fixture();
     let many = (0..400).map(|n| upsert(Kind::Pod, &format!("p{n}"), &format!("u{n}"), "{\"some\":\"body\"}"));
-    fixture.store.apply(many.collect()).await.unwrap();
+    fixture.store.apply(many.collect::<Vec<_>>()).await.unwrap();
     drop(fixture.store);
     let store = open(fixture.dir.path(), &fixture.clock).store;
     let path = fixture.dir.path().join("store.db");

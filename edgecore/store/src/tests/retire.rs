@@ -37,8 +37,11 @@ async fn what_a_deleted_pod_uses_stays_until_it_is_retired() {
         (Kind::ConfigMap, "c1"),
         (Kind::ConfigMap, "c2"),
     ];
-    let applied =
-        fixture.store.apply(all.iter().map(|(kind, uid)| delete(*kind, uid)).collect()).await.unwrap();
+    let applied = fixture
+        .store
+        .apply(all.iter().map(|(kind, uid)| delete(*kind, uid)).collect::<Vec<_>>())
+        .await
+        .unwrap();
     assert_eq!((applied.count, applied.digest), (0, wire::Digest::EMPTY));
     assert_eq!(names(&fixture, Kind::Pod), [("a".to_owned(), true), ("b".to_owned(), true)]);
     assert_eq!(names(&fixture, Kind::ConfigMap), [("shared".to_owned(), true)]);

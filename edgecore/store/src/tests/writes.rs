@@ -77,7 +77,7 @@ async fn readers_see_whole_batches_while_others_write() {
     let store = fixture.store.clone();
     let batch = |v: u32| {
         let body = format!("{{\"v\":{v}}}");
-        (0..20).map(move |n| upsert(Kind::Pod, &format!("p{n}"), &format!("u{n}"), &body)).collect()
+        (0..20).map(move |n| upsert(Kind::Pod, &format!("p{n}"), &format!("u{n}"), &body)).collect::<Vec<_>>()
     };
     store.apply(batch(0)).await.unwrap();
     let writer = store.clone();

@@ -1,0 +1,3 @@
+//! Tests over more than one module.
+
+mod model;
