@@ -1,1 +1,31 @@
-//! Sessions with the edges
+//! Sessions with the edges.
+//!
+//! In: connections of `link`, whose certificates say who they are; the desired sets of the index. Out: frames down;
+//! reports, calls and journal entries to whoever takes them ([`Upstream`]).
+//!
+//! - [`admit`] (pure): who may open a session, and on what terms.
+//! - [`Session`] (pure): digests, inventory, differences, the window, sync points.
+//! - [`lease`] (pure) and `io/lease.rs`: the session's number and its owner stand in the Node's Lease, changed by
+//!   compare-and-swap only; a conflict ends the session.
+//! - [`Hub`]: accepts, serves, evicts older sessions, opens streams to edges, says goodbye.
+//!
+//! No session opens before every kind is completely listed, and no `Delete` is sent that the index is not sure of.
+//! Deliberately absent: what objects and reports mean, and any state that outlives the process.
+
+mod admit;
+mod identity;
+mod io;
+pub mod lease;
+mod metrics;
+mod registry;
+mod session;
+#[cfg(test)]
+mod tests;
+mod upstream;
+
+pub use admit::{Agreed, Terms, admit};
+pub use identity::{Denied, Identities};
+pub use io::{Health, Hub, HubConfig, HubError, LeaseFence, Parts};
+pub use metrics::Metrics;
+pub use session::{Broken, Desired, Outgoing, Session};
+pub use upstream::{Origin, Replies, Upstream};

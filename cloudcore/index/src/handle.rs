@@ -105,6 +105,11 @@ impl Index {
         self.state().named(kind, namespace, name).cloned()
     }
 
+    /// What the edge owns of the statuses of a node's objects (its pods and the Node itself), by hash.
+    pub fn statuses(&self, node: &str) -> Vec<(Kind, Arc<str>, Version)> {
+        self.state().statuses(node)
+    }
+
     /// Names of Nodes that were deleted since the last call; returns when there is one.
     pub async fn deleted_nodes(&self) -> BTreeSet<Arc<str>> {
         loop {

@@ -7,6 +7,8 @@ mod secret;
 mod service;
 mod service_account;
 
+use cloudcore_kube::path;
+use cloudcore_kube::watch::Source;
 use serde_json::Value;
 use wire::Kind;
 
@@ -14,6 +16,19 @@ use crate::object::{Detail, Fields};
 
 /// Holds a whole copy of the object as it was applied: no edge acts on it, and it changes with every apply.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// Where a kind is watched. Kinds whose objects may be large come in small pages.
+pub const fn source(kind: Kind) -> Source {
+    let (collection, page) = match kind {
+        Kind::Node => (path::NODES, 200),
+        Kind::Service => (path::SERVICES, 500),
+        Kind::ServiceAccount => (path::SERVICE_ACCOUNTS, 500),
+        Kind::ConfigMap => (path::CONFIG_MAPS, 100),
+        Kind::Secret => (path::SECRETS, 100),
+        Kind::Pod => (path::PODS, 250),
+    };
+    Source { kind: kind.name(), collection, field_selector: "", page }
+}
 
 /// Takes out of the metadata what no edge acts on.
 ///

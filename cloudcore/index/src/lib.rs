@@ -21,4 +21,5 @@ mod state;
 mod tests;
 
 pub use handle::{Dirty, Index, KindObserver, Subscription};
-pub use object::{NodeDetail, Object, PodDetail};
+pub use kinds::source;
+pub use object::{Detail, NodeDetail, Object, PodDetail};

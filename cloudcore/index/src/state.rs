@@ -248,6 +248,16 @@ impl State {
         }
     }
 
+    /// Hash of every status that a node's edge owns a part of.
+    pub(crate) fn statuses(&self, node: &str) -> Vec<(Kind, Arc<str>, Version)> {
+        let pods = self.pods_of.get(node).into_iter().flatten().filter_map(|uid| self.object(Kind::Pod, uid));
+        self.named(Kind::Node, "", node)
+            .into_iter()
+            .chain(pods)
+            .filter_map(|object| Some((object.key.kind, Arc::clone(&object.uid), object.status_hash()?)))
+            .collect()
+    }
+
     /// Version of every object of a node's set, by kind and UID.
     pub(crate) fn snapshot(&self, node: &str) -> Vec<(Kind, Arc<str>, Version)> {
         self.nodes.get(node).map(NodeSet::snapshot).unwrap_or_default()

@@ -1,0 +1,222 @@
+//! The hub: accepts edges and serves their sessions.
+
+mod catch_up;
+mod health;
+mod lease;
+mod live;
+mod open;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cloudcore_index::Index;
+use cloudcore_kube::Client;
+use cloudcore_kube::watch::WatchHandle;
+use kit::tasks::Group;
+use kit::{Backoff, Clock, Shutdown};
+use link::Listener;
+use thiserror::Error;
+use wire::Kind;
+
+pub use health::Health;
+pub use lease::LeaseFence;
+
+use crate::identity::Identities;
+use crate::metrics::Metrics;
+use crate::registry::Registry;
+use crate::upstream::Upstream;
+
+/// How long sessions may take to say goodbye.
+const FAREWELL: Duration = Duration::from_secs(4);
+
+/// Why nothing can be had of an edge.
+#[derive(Debug, Error)]
+pub enum HubError {
+    /// It has no session here.
+    #[error("node {0} has no session with this replica")]
+    NoSession(String),
+    /// The stream cannot be opened.
+    #[error("no stream to node {node}")]
+    Stream {
+        /// The node.
+        node: String,
+        /// Why not.
+        #[source]
+        source: link::LinkError,
+    },
+    /// The edge does not answer the request.
+    #[error("node {node} does not answer")]
+    Request {
+        /// The node.
+        node: String,
+        /// Why not.
+        #[source]
+        source: hyper::Error,
+    },
+    /// The edge does not answer in time.
+    #[error("node {node} does not answer within {limit:?}")]
+    Timeout {
+        /// The node.
+        node: String,
+        /// The limit.
+        limit: Duration,
+    },
+}
+
+/// What the hub tells edges about the cloud.
+#[derive(Debug, Clone)]
+pub struct HubConfig {
+    /// Name of this replica.
+    pub replica: String,
+    /// UID of the namespace `kube-system`.
+    pub cluster_id: String,
+    /// Where edges may connect, all of them, best first.
+    pub endpoints: Vec<String>,
+    /// Most sessions at once; beyond, edges are sent away.
+    pub max_sessions: usize,
+}
+
+/// What the hub works with.
+#[derive(Debug)]
+pub struct Parts<I, U> {
+    /// The cluster.
+    pub client: Client,
+    /// The desired sets.
+    pub index: Index,
+    /// Identity records.
+    pub identities: Arc<I>,
+    /// Who takes what edges say.
+    pub upstream: Arc<U>,
+    /// Time.
+    pub clock: Clock,
+    /// Counters.
+    pub metrics: Metrics,
+    /// The watches that feed the index.
+    pub watches: BTreeMap<Kind, WatchHandle>,
+}
+
+/// The hub. Clones are one and the same.
+#[derive(Debug)]
+pub struct Hub<I, U> {
+    inner: Arc<Inner<I, U>>,
+}
+
+impl<I, U> Clone for Hub<I, U> {
+    fn clone(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner) }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Inner<I, U> {
+    parts: Parts<I, U>,
+    config: HubConfig,
+    registry: Registry,
+    shutdown: Shutdown,
+}
+
+impl<I: Identities, U: Upstream> Hub<I, U> {
+    /// A hub without sessions.
+    pub fn new(parts: Parts<I, U>, config: HubConfig, shutdown: Shutdown) -> Self {
+        Self { inner: Arc::new(Inner { parts, config, registry: Registry::default(), shutdown }) }
+    }
+
+    /// Accepts and serves edges until shutdown is asked for; then says goodbye to every one.
+    pub async fn run(&self, mut listener: Listener) -> Result<(), HubError> {
+        let group = Group::new("sessions", self.inner.config.max_sessions);
+        let shutdown = self.inner.shutdown.clone();
+        loop {
+            let accepted = tokio::select! {
+                () = shutdown.requested() => break,
+                accepted = listener.accept() => accepted,
+            };
+            let inner = Arc::clone(&self.inner);
+            let address = accepted.address();
+            let started = group.spawn(async move {
+                match Box::pin(accepted.handshake()).await {
+                    Ok(connection) => open::serve(inner, connection).await,
+                    Err(error) => {
+                        inner.parts.metrics.refused.get_or_create(&reason("handshake")).inc();
+                        tracing::warn!(peer = %error.peer, reason = error.reason, "connection refused");
+                    }
+                }
+            });
+            if !started {
+                self.inner.parts.metrics.refused.get_or_create(&reason("full")).inc();
+                tracing::warn!(peer = %address, "connection refused: too many sessions");
+            }
+        }
+        drop(listener);
+        self.inner.registry.stop_all("cloudcore shuts down");
+        let farewell = async {
+            while !group.is_empty() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
+            tracing::warn!(sessions = group.len(), "sessions did not end in time");
+        }
+        Ok(())
+    }
+
+    /// Ends the sessions, and the identities, of Nodes that are deleted, until shutdown is asked for.
+    pub async fn forget_deleted(&self) -> Result<(), HubError> {
+        let shutdown = self.inner.shutdown.clone();
+        tokio::select! {
+            () = shutdown.requested() => Ok(()),
+            never = self.forget_forever() => match never {},
+        }
+    }
+
+    async fn forget_forever(&self) -> std::convert::Infallible {
+        loop {
+            for node in self.inner.parts.index.deleted_nodes().await {
+                self.inner.revoke(&node).await;
+            }
+        }
+    }
+
+    /// Opens a stream to an edge.
+    pub async fn open_stream(&self, node: &str) -> Result<link::Stream, HubError> {
+        let entry = self.inner.registry.get(node).ok_or_else(|| HubError::NoSession(node.to_owned()))?;
+        entry.streams.open().await.map_err(|source| HubError::Stream { node: node.to_owned(), source })
+    }
+
+    /// Asks an edge over a stream whether it is well.
+    pub async fn healthz(&self, node: &str) -> Result<Health, HubError> {
+        health::ask(node, self.open_stream(node)).await
+    }
+}
+
+impl<I: Identities, U: Upstream> Inner<I, U> {
+    /// The Node is gone: its key opens no session any more, and the session that is open ends. Tried until it is
+    /// written, or the process ends; the next `Hello` of that edge tries again.
+    async fn revoke(&self, node: &str) {
+        tracing::info!(node, "Node was deleted; its sessions and its certificate are revoked");
+        self.stop(node, "the Node was deleted", 5_000);
+        let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(10));
+        for _ in 0..20 {
+            let Err(error) = self.parts.identities.revoke(node).await else { break };
+            tracing::warn!(node, error, "identity of a deleted Node could not be revoked yet");
+            self.parts.clock.sleep(backoff.next(kit::random::unit())).await;
+        }
+        self.stop(node, "the Node was deleted", 5_000);
+    }
+
+    fn stop(&self, node: &str, why: &str, retry_after_ms: u32) {
+        if let Some(entry) = self.registry.get(node) {
+            entry.stop.ask(why, retry_after_ms);
+        }
+    }
+}
+
+pub(crate) const fn reason(reason: &'static str) -> crate::metrics::ReasonLabel {
+    crate::metrics::ReasonLabel { reason }
+}
+
+/// Waits for something, but not longer; `false` where it did not happen.
+pub(crate) async fn within(limit: Duration, happening: impl Future<Output = ()>) -> bool {
+    tokio::time::timeout(limit, happening).await.is_ok()
+}

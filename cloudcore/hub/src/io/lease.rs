@@ -1,0 +1,128 @@
+//! Reading and writing the Lease, as the node.
+
+use cloudcore_kube::path::LEASES;
+use cloudcore_kube::{Client, KubeError};
+use kit::WallTime;
+use serde_json::Value;
+
+use crate::lease::{self, Holder, NAMESPACE, holder};
+
+/// Tries to open a session while others write the same Lease.
+const TRIES: usize = 5;
+
+/// A Lease that this session wrote last.
+#[derive(Debug, Clone)]
+pub(super) struct Held {
+    lease: Value,
+    pub(super) epoch: u64,
+}
+
+/// How a renewal ended.
+#[derive(Debug)]
+pub(super) enum Renewal {
+    /// Written.
+    Done(Held),
+    /// Somebody else holds the session.
+    Lost(Holder),
+    /// Not written for now; the session goes on.
+    Failed(KubeError),
+}
+
+/// Whose Lease, and of what node.
+#[derive(Debug, Clone)]
+pub(super) struct Keeper {
+    client: Client,
+    node: String,
+    replica: String,
+}
+
+impl Keeper {
+    pub(super) fn new(client: &Client, node: &str, replica: &str) -> Self {
+        Self { client: client.as_node(node), node: node.to_owned(), replica: replica.to_owned() }
+    }
+
+    fn path(&self) -> String {
+        LEASES.object(NAMESPACE, &self.node)
+    }
+
+    async fn read(&self) -> Result<Option<Value>, KubeError> {
+        match self.client.get(&self.path()).await {
+            Ok(lease) => Ok(Some(lease)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Opens a session: a number higher than any before, written by compare-and-swap.
+    pub(super) async fn open(
+        &self,
+        last_epoch: u64,
+        node_uid: &str,
+        now: WallTime,
+    ) -> Result<Held, KubeError> {
+        let mut tries = 1;
+        loop {
+            let found = self.read().await?;
+            let new = found.is_none();
+            let (lease, epoch) = lease::open(found, &self.node, &self.replica, last_epoch, now);
+            let lease = self.owned(lease, node_uid);
+            let written = if new {
+                self.client.create(&LEASES.of(NAMESPACE), &lease).await
+            } else {
+                self.client.replace(&self.path(), &lease).await
+            };
+            match written {
+                Ok(lease) => return Ok(Held { lease, epoch }),
+                Err(error) if error.is_conflict() && tries < TRIES => tries += 1,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Renews. A conflict is no loss where the Lease still names this session: an answer was lost, or somebody
+    /// annotated it.
+    pub(super) async fn renew(self, held: Held, node_uid: String, now: WallTime) -> Renewal {
+        let lease = self.owned(lease::renewed(held.lease, &self.node, now), &node_uid);
+        match self.client.replace(&self.path(), &lease).await {
+            Ok(lease) => Renewal::Done(Held { lease, epoch: held.epoch }),
+            Err(error) if error.is_conflict() || error.is_not_found() => match self.read().await {
+                Ok(Some(lease)) => {
+                    let found = holder(&lease);
+                    if found.epoch == held.epoch && found.replica == self.replica {
+                        Renewal::Done(Held { lease, epoch: held.epoch })
+                    } else {
+                        Renewal::Lost(found)
+                    }
+                }
+                Ok(None) => Renewal::Lost(Holder::default()),
+                Err(error) => Renewal::Failed(error),
+            },
+            Err(error) => Renewal::Failed(error),
+        }
+    }
+
+    fn owned(&self, lease: Value, node_uid: &str) -> Value {
+        if node_uid.is_empty() { lease } else { lease::owned_by(lease, &self.node, node_uid) }
+    }
+}
+
+/// Tells whether a session is still the node's newest, by the Lease.
+#[derive(Debug, Clone)]
+pub struct LeaseFence {
+    client: Client,
+    replica: String,
+}
+
+impl LeaseFence {
+    /// Asks for sessions of this replica.
+    pub const fn new(client: Client, replica: String) -> Self {
+        Self { client, replica }
+    }
+
+    /// Whether this session still holds the node's Lease.
+    pub async fn holds(&self, node: &str, epoch: u64) -> Result<bool, KubeError> {
+        let found = Keeper::new(&self.client, node, &self.replica).read().await?;
+        let found = found.as_ref().map(holder).unwrap_or_default();
+        Ok(found.epoch == epoch && found.replica == self.replica)
+    }
+}

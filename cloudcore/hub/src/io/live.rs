@@ -1,0 +1,284 @@
+//! An open session: one loop, one `select!`.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cloudcore_index::Subscription;
+use futures::future::BoxFuture;
+use kit::Elapsed;
+use kit::errors::chain;
+use link::{FrameReceiver, FrameSender, LinkError, Streams};
+use wire::{DownFrame, GoAway, Kind, up_frame};
+
+use super::Inner;
+use super::lease::{Held, Keeper, Renewal};
+use super::open::{Admitted, welcome};
+use crate::identity::Identities;
+use crate::metrics::{KindLabel, ResultLabel, SentLabel};
+use crate::registry::{Entry, Stop};
+use crate::session::{Broken, Session};
+use crate::upstream::{Origin, Upstream};
+
+/// Frames that wait behind the one being sent; beyond, no answers are taken.
+const QUEUE: usize = 32;
+/// The Lease is renewed by a heartbeat when the last renewal is so old: a little less than a beat.
+const RENEW_AFTER: Duration = Duration::from_millis(9_500);
+
+/// Why a session ended.
+enum End {
+    /// The link is over.
+    Link(String),
+    /// The edge is told why, and to go.
+    Farewell(GoAway),
+}
+
+impl From<Broken> for End {
+    fn from(broken: Broken) -> Self {
+        Self::Farewell(GoAway { reason: broken.to_string(), retry_after_ms: 0 })
+    }
+}
+
+fn farewell(reason: &str) -> End {
+    End::Farewell(GoAway { reason: reason.to_owned(), retry_after_ms: 0 })
+}
+
+struct Live<I, U> {
+    inner: Arc<Inner<I, U>>,
+    origin: Origin,
+    session: Session,
+    subscription: Subscription,
+    sender: FrameSender,
+    queue: VecDeque<Vec<u8>>,
+    sending: Option<BoxFuture<'static, Result<(), LinkError>>>,
+    keeper: Keeper,
+    held: Held,
+    renewing: Option<BoxFuture<'static, Renewal>>,
+    renewed_at: Elapsed,
+}
+
+/// Opens the session and serves it to its end.
+pub(super) async fn run<I: Identities, U: Upstream>(
+    inner: Arc<Inner<I, U>>,
+    admitted: Admitted,
+    sender: FrameSender,
+    mut receiver: FrameReceiver,
+    streams: Streams,
+) {
+    let epoch = admitted.held.epoch;
+    let (origin, mut answers) = Origin::new(&admitted.hello.node_name, epoch, &admitted.hello);
+    let stop = Arc::new(Stop::default());
+    let entry = Entry { epoch, stop: Arc::clone(&stop), streams: Arc::new(streams) };
+    if !inner.registry.enter(&origin.node, entry) {
+        let gone = GoAway { reason: "a newer session of this node was opened".to_owned(), retry_after_ms: 0 };
+        let _ = sender.send(wire::encode(&DownFrame::from(gone))).await;
+        return;
+    }
+    inner.parts.metrics.sessions.inc();
+    inner.parts.metrics.opened.inc();
+    let first = wire::encode(&DownFrame::from(welcome(&inner, &admitted)));
+    let subscription = inner.parts.index.subscribe(&origin.node);
+    let (session, second) =
+        Session::open(admitted.agreed.kinds, &admitted.hello.digest, admitted.hello.count, &subscription);
+    let in_sync = matches!(second.content, Some(wire::down_frame::Content::InSync(_)));
+    tracing::info!(node = %origin.node, epoch, in_sync, agent = admitted.hello.agent_version, "session opened");
+    let mut live = Live {
+        renewed_at: inner.parts.clock.elapsed(),
+        inner,
+        origin,
+        session,
+        subscription,
+        sender,
+        queue: VecDeque::from([first, wire::encode(&second)]),
+        sending: None,
+        keeper: admitted.keeper,
+        held: admitted.held,
+        renewing: None,
+    };
+    live.inner.parts.upstream.opened(&live.origin);
+    let end = live.serve(&mut receiver, &mut answers, &stop).await;
+    live.finish(end).await;
+}
+
+impl<I: Identities, U: Upstream> Live<I, U> {
+    async fn serve(
+        &mut self,
+        receiver: &mut FrameReceiver,
+        answers: &mut crate::upstream::Answers,
+        stop: &Stop,
+    ) -> End {
+        let clock = self.inner.parts.clock.clone();
+        loop {
+            self.pump();
+            self.start_sending();
+            let room = self.queue.len() < QUEUE;
+            let deadline = self.session.deadline();
+            let step = tokio::select! {
+                frame = receiver.recv() => match frame {
+                    Ok(Some(bytes)) => self.frame(&bytes).await,
+                    Ok(None) => Err(End::Link(receiver.close_reason().unwrap_or_else(|| "closed".to_owned()))),
+                    Err(error) => Err(End::Link(error.to_string())),
+                },
+                sent = pending(&mut self.sending) => {
+                    self.sending = None;
+                    sent.map_err(|error| End::Link(error.to_string()))
+                }
+                renewal = pending(&mut self.renewing) => {
+                    self.renewing = None;
+                    self.renewed(renewal)
+                }
+                () = self.subscription.changed() => self.changed(),
+                answer = answers.next(), if room => match answer {
+                    Some(frame) => {
+                        self.queue.push_back(wire::encode(&frame));
+                        Ok(())
+                    }
+                    None => Err(farewell("the edge does not take its answers")),
+                },
+                () = clock.sleep_until(deadline.unwrap_or_default()), if deadline.is_some() => Ok(()),
+                goodbye = stop.asked() => Err(End::Farewell(goodbye)),
+            };
+            if let Err(end) = step {
+                return end;
+            }
+        }
+    }
+
+    /// Queues what the window allows, once everything before is on its way.
+    fn pump(&mut self) {
+        if !self.queue.is_empty() {
+            return;
+        }
+        let now = self.inner.parts.clock.elapsed();
+        for outgoing in self.session.pump(&self.subscription, now) {
+            if let Some((kind, op)) = outgoing.counts {
+                let label = SentLabel { kind: kind.name().to_owned(), op };
+                self.inner.parts.metrics.objects_sent.get_or_create(&label).inc();
+            }
+            self.queue.push_back(wire::encode(&outgoing.frame));
+        }
+        self.inner.parts.metrics.drift.inc_by(self.session.take_drifts());
+    }
+
+    fn start_sending(&mut self) {
+        if self.sending.is_some() {
+            return;
+        }
+        if let Some(frame) = self.queue.pop_front() {
+            self.inner.parts.metrics.bytes_sent.inc_by(frame.len() as u64);
+            let sender = self.sender.clone();
+            self.sending = Some(Box::pin(async move { sender.send(frame).await }));
+        }
+    }
+
+    fn changed(&mut self) -> Result<(), End> {
+        let dirty =
+            self.subscription.take().ok_or_else(|| farewell("a newer session of this node was opened"))?;
+        self.session.changed(dirty.objects);
+        if !dirty.statuses.is_empty() {
+            self.inner.parts.upstream.statuses_changed(&self.origin, &dirty.statuses);
+        }
+        Ok(())
+    }
+
+    async fn frame(&mut self, bytes: &[u8]) -> Result<(), End> {
+        let frame = wire::decode_up(bytes).map_err(|error| farewell(&chain(&error)))?;
+        let Some(content) = frame.content else { return Ok(()) };
+        let now = self.inner.parts.clock.elapsed();
+        let upstream = &self.inner.parts.upstream;
+        match content {
+            up_frame::Content::Hello(_) => return Err(Broken("a second Hello".to_owned()).into()),
+            up_frame::Content::Heartbeat(beat) => return self.heartbeat(&beat, now).await,
+            up_frame::Content::Inventory(part) => self.session.inventory(part, &self.subscription)?,
+            up_frame::Content::Ack(ack) => {
+                for rejected in self.session.ack(ack)? {
+                    self.rejected(&rejected);
+                }
+            }
+            up_frame::Content::Mismatch(mismatch) => {
+                self.session.mismatch(&mismatch, now, kit::random::unit());
+            }
+            up_frame::Content::Report(report) => upstream.report(&self.origin, report),
+            up_frame::Content::ReportInventory(inventory) => {
+                upstream.report_inventory(&self.origin, inventory);
+            }
+            up_frame::Content::Call(call) => upstream.call(&self.origin, call),
+            up_frame::Content::Entry(entry) => upstream.entry(&self.origin, entry),
+        }
+        Ok(())
+    }
+
+    fn rejected(&self, rejected: &wire::Rejected) {
+        let kind = Kind::parse(&rejected.kind).map_or("unknown", Kind::name).to_owned();
+        self.inner.parts.metrics.rejected.get_or_create(&KindLabel { kind }).inc();
+        tracing::warn!(
+            node = %self.origin.node, kind = rejected.kind, namespace = rejected.namespace, name = rejected.name,
+            uid = rejected.uid, reason = rejected.reason, "the edge cannot apply an object"
+        );
+        self.inner.parts.upstream.rejected(&self.origin, rejected);
+    }
+
+    async fn heartbeat(&mut self, beat: &wire::Heartbeat, now: Elapsed) -> Result<(), End> {
+        let ack = self.session.heartbeat(beat, now, kit::random::unit());
+        let ack = wire::encode(&DownFrame::from(ack));
+        self.inner.parts.metrics.bytes_sent.inc_by(ack.len() as u64);
+        self.sender.send_urgent(ack).await.map_err(|error| End::Link(error.to_string()))?;
+        // A node whose pod engine stands still must not look alive.
+        if beat.engine_alive && self.renewing.is_none() && now.since(self.renewed_at) >= RENEW_AFTER {
+            let uid = self.inner.parts.index.named(Kind::Node, "", &self.origin.node);
+            let uid = uid.map(|node| node.uid.to_string()).unwrap_or_default();
+            let renewal = self.keeper.clone().renew(self.held.clone(), uid, self.inner.parts.clock.wall());
+            self.renewing = Some(Box::pin(renewal));
+        }
+        Ok(())
+    }
+
+    fn renewed(&mut self, renewal: Renewal) -> Result<(), End> {
+        let count =
+            |result| self.inner.parts.metrics.lease_writes.get_or_create(&ResultLabel { result }).inc();
+        match renewal {
+            Renewal::Done(held) => {
+                count("ok");
+                self.held = held;
+                self.renewed_at = self.inner.parts.clock.elapsed();
+                Ok(())
+            }
+            Renewal::Failed(error) => {
+                count("failed");
+                tracing::warn!(node = %self.origin.node, error = chain(&error), "Lease was not renewed");
+                Ok(())
+            }
+            Renewal::Lost(holder) => {
+                count("conflict");
+                Err(farewell(&format!("session {} of replica {:?} is newer", holder.epoch, holder.replica)))
+            }
+        }
+    }
+
+    /// Ends the session: nothing of it is written any more, and the edge hears why.
+    async fn finish(self, end: End) {
+        let (node, epoch) = (Arc::clone(&self.origin.node), self.origin.epoch);
+        self.inner.parts.upstream.closed(&self.origin);
+        self.inner.registry.leave(&node, epoch);
+        self.inner.parts.metrics.sessions.dec();
+        match end {
+            End::Link(reason) => tracing::info!(%node, epoch, reason, "session ended"),
+            End::Farewell(goodbye) => {
+                tracing::info!(%node, epoch, reason = goodbye.reason, "session is ended");
+                let reason = goodbye.reason.clone();
+                // Ahead of what still waits: it would be in vain.
+                let _ = self.sender.send_urgent(wire::encode(&DownFrame::from(goodbye))).await;
+                self.sender.close(&reason).await;
+            }
+        }
+    }
+}
+
+/// Waits for work that may not be there.
+async fn pending<T>(work: &mut Option<BoxFuture<'static, T>>) -> T {
+    match work {
+        Some(work) => Pin::new(work).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,147 @@
+//! A connection becomes a session, or is told why not.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kit::errors::chain;
+use link::{Connection, FrameReceiver, FrameSender};
+use wire::{Hello, Kind, PROJECTION_VERSION, Refused, RefusedCode, Welcome, up_frame};
+
+use super::lease::{Held, Keeper};
+use super::{Inner, catch_up, live, reason, within};
+use crate::admit::{Agreed, Terms, admit};
+use crate::identity::{Denied, Identities};
+use crate::upstream::Upstream;
+
+/// How long an edge may take to say hello.
+const HELLO: Duration = Duration::from_secs(10);
+/// How long an edge waits here while everything is listed for the first time.
+const LISTING: Duration = Duration::from_secs(5);
+/// Between two heartbeats.
+const HEARTBEAT_MS: u32 = 10_000;
+
+/// What is known when a session may open.
+pub(super) struct Admitted {
+    pub(super) hello: Hello,
+    pub(super) agreed: Agreed,
+    pub(super) keeper: Keeper,
+    pub(super) held: Held,
+}
+
+/// Serves one connection to its end.
+pub(super) async fn serve<I: Identities, U: Upstream>(inner: Arc<Inner<I, U>>, connection: Connection) {
+    let peer = connection.peer.clone();
+    let Some(identity) = peer.identity else { return };
+    let (sender, mut receiver, streams) = connection.split();
+    let hello = match tokio::time::timeout(HELLO, hello(&mut receiver)).await {
+        Ok(Ok(hello)) => hello,
+        Ok(Err(why)) => return turn_away(&inner, &identity.node, &sender, other(why)).await,
+        Err(_) => return turn_away(&inner, &identity.node, &sender, other("no Hello came".to_owned())).await,
+    };
+    let admitted = Box::pin(open(&inner, &identity, hello)).await;
+    match admitted {
+        Ok(admitted) => live::run(inner, admitted, sender, receiver, streams).await,
+        Err(refused) => turn_away(&inner, &identity.node, &sender, refused).await,
+    }
+}
+
+async fn hello(receiver: &mut FrameReceiver) -> Result<Hello, String> {
+    let bytes = receiver.recv().await.map_err(|error| error.to_string())?;
+    let bytes = bytes.ok_or_else(|| "the edge closed the connection without a Hello".to_owned())?;
+    match wire::decode_up(&bytes).map_err(|error| chain(&error))?.content {
+        Some(up_frame::Content::Hello(hello)) => Ok(hello),
+        _ => Err("the first frame is no Hello".to_owned()),
+    }
+}
+
+const fn other(reason: String) -> Refused {
+    Refused { code: RefusedCode::Other as i32, reason, retry_after_ms: 0 }
+}
+
+async fn turn_away<I: Identities, U: Upstream>(
+    inner: &Inner<I, U>,
+    node: &str,
+    sender: &FrameSender,
+    refused: Refused,
+) {
+    let label = match RefusedCode::try_from(refused.code).unwrap_or(RefusedCode::Other) {
+        RefusedCode::Other => "other",
+        RefusedCode::Protocol => "protocol",
+        RefusedCode::WrongName => "wrong_name",
+        RefusedCode::Revoked => "revoked",
+        RefusedCode::WrongCluster => "wrong_cluster",
+        RefusedCode::NotReady => "not_ready",
+        RefusedCode::Superseded => "superseded",
+    };
+    inner.parts.metrics.refused.get_or_create(&reason(label)).inc();
+    tracing::warn!(node, code = label, reason = refused.reason, "session refused");
+    let text = refused.reason.clone();
+    // The peer may be gone already; then there is nobody to tell.
+    if sender.send(wire::encode(&wire::DownFrame::from(refused))).await.is_ok() {
+        sender.close(&text).await;
+    }
+}
+
+fn not_ready(reason: String) -> Refused {
+    Refused { code: RefusedCode::NotReady.into(), reason, retry_after_ms: 1_000 }
+}
+
+fn revoked(reason: String) -> Refused {
+    Refused { code: RefusedCode::Revoked.into(), reason, retry_after_ms: 60_000 }
+}
+
+/// Everything that must hold before a session opens, the cheapest first.
+async fn open<I: Identities, U: Upstream>(
+    inner: &Inner<I, U>,
+    identity: &pki::Identity,
+    hello: Hello,
+) -> Result<Admitted, Refused> {
+    let parts = &inner.parts;
+    within(LISTING, parts.index.until(|index| index.unlisted().is_empty())).await;
+    let terms = Terms { cluster_id: inner.config.cluster_id.clone(), unlisted: parts.index.unlisted() };
+    let agreed = admit(&hello, &identity.node, &terms)?;
+    match parts.identities.check(identity).await {
+        Ok(()) => {}
+        Err(Denied::Revoked(reason)) => return Err(revoked(reason)),
+        Err(Denied::Unavailable(reason)) => return Err(not_ready(reason)),
+    }
+    catch_up::catch_up(&parts.client, &parts.index, &parts.watches, &hello.seen).await.map_err(not_ready)?;
+    let node = parts.index.named(Kind::Node, "", &identity.node);
+    match &node {
+        // Deleted while nobody was looking: the same as if somebody had.
+        None if !hello.node_uid.is_empty() && agreed.kinds.contains(&Kind::Node) => {
+            inner.revoke(&identity.node).await;
+            return Err(revoked(format!("the Node {} was deleted from the cluster", identity.node)));
+        }
+        Some(node) if !hello.node_uid.is_empty() && *node.uid != *hello.node_uid => {
+            tracing::info!(node = identity.node, was = hello.node_uid, is = %node.uid, "Node was made anew");
+        }
+        _ => {}
+    }
+    let keeper = Keeper::new(&parts.client, &identity.node, &inner.config.replica);
+    let uid = node.as_ref().map_or("", |node| &*node.uid);
+    let held = keeper
+        .open(hello.last_epoch, uid, parts.clock.wall())
+        .await
+        .map_err(|error| not_ready(format!("the node's Lease cannot be written: {}", chain(&error))))?;
+    Ok(Admitted { hello, agreed, keeper, held })
+}
+
+/// The first frame of an open session.
+pub(super) fn welcome<I: Identities, U: Upstream>(inner: &Inner<I, U>, admitted: &Admitted) -> Welcome {
+    let node = inner.parts.index.named(Kind::Node, "", &admitted.hello.node_name);
+    Welcome {
+        protocol: admitted.agreed.protocol,
+        features: wire::FEATURES.iter().map(|feature| (*feature).to_owned()).collect(),
+        epoch: admitted.held.epoch,
+        cloud_time_ms: inner.parts.clock.wall().0,
+        endpoints: inner.config.endpoints.clone(),
+        trust_bundle: inner.parts.identities.trust_bundle(),
+        cluster_id: inner.config.cluster_id.clone(),
+        heartbeat_ms: HEARTBEAT_MS,
+        kinds: admitted.agreed.kinds.iter().map(|kind| kind.name().to_owned()).collect(),
+        projection_version: PROJECTION_VERSION,
+        node_uid: node.map(|node| node.uid.to_string()).unwrap_or_default(),
+        replica: inner.config.replica.clone(),
+    }
+}

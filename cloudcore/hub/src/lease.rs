@@ -1,0 +1,129 @@
+//! The Node's Lease: a session's number and owner. Pure.
+//!
+//! `holderIdentity` stays the node's name, as node-lifecycle expects; which replica holds the session, and its
+//! number, stand in annotations. Every write carries the resourceVersion it was based on.
+
+use kit::WallTime;
+use serde_json::{Value, json};
+
+/// Namespace of node Leases.
+pub const NAMESPACE: &str = "kube-node-lease";
+/// Annotation: number of the session.
+pub const EPOCH: &str = "skerry.io/epoch";
+/// Annotation: replica that holds the session.
+pub const REPLICA: &str = "skerry.io/replica";
+/// Seconds after which the Lease is taken for abandoned; upstream's kubelet says the same.
+const DURATION_SECONDS: u32 = 40;
+
+/// Who holds a session, as the Lease says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Holder {
+    /// Number of the session; 0 where there never was one.
+    pub epoch: u64,
+    /// Replica; empty where there never was one.
+    pub replica: String,
+}
+
+/// Reads who holds the session.
+pub fn holder(lease: &Value) -> Holder {
+    let annotation = |key: &str| {
+        lease
+            .get("metadata")
+            .and_then(|metadata| metadata.get("annotations")?.get(key)?.as_str())
+            .unwrap_or_default()
+    };
+    Holder { epoch: annotation(EPOCH).parse().unwrap_or(0), replica: annotation(REPLICA).to_owned() }
+}
+
+/// The Lease that opens a session: after `found`, and after whatever session the edge remembers.
+pub fn open(found: Option<Value>, node: &str, replica: &str, last_epoch: u64, now: WallTime) -> (Value, u64) {
+    let epoch = found.as_ref().map_or(0, |lease| holder(lease).epoch).max(last_epoch).saturating_add(1);
+    let mut lease = found.unwrap_or_else(|| {
+        json!({
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": {"name": node, "namespace": NAMESPACE},
+            "spec": {},
+        })
+    });
+    put(&mut lease, "metadata", "annotations", |annotations| {
+        annotations.insert(EPOCH.to_owned(), Value::from(epoch.to_string()));
+        annotations.insert(REPLICA.to_owned(), Value::from(replica));
+    });
+    (renewed(lease, node, now), epoch)
+}
+
+/// The Lease renewed.
+pub fn renewed(mut lease: Value, node: &str, now: WallTime) -> Value {
+    if let Some(lease) = lease.as_object_mut() {
+        let spec = lease.entry("spec").or_insert_with(|| json!({}));
+        if !spec.is_object() {
+            *spec = json!({});
+        }
+        if let Some(spec) = spec.as_object_mut() {
+            spec.insert("holderIdentity".to_owned(), Value::from(node));
+            spec.insert("leaseDurationSeconds".to_owned(), Value::from(DURATION_SECONDS));
+            spec.insert("renewTime".to_owned(), Value::from(micro_time(now)));
+        }
+    }
+    lease
+}
+
+/// Makes the Lease go with its Node, as a kubelet's does.
+pub fn owned_by(mut lease: Value, node: &str, uid: &str) -> Value {
+    let owner = json!([{"apiVersion": "v1", "kind": "Node", "name": node, "uid": uid}]);
+    if let Some(metadata) = lease.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.insert("ownerReferences".to_owned(), owner);
+    }
+    lease
+}
+
+fn put(
+    lease: &mut Value,
+    outer: &str,
+    inner: &str,
+    change: impl FnOnce(&mut serde_json::Map<String, Value>),
+) {
+    let Some(outer) = lease.get_mut(outer).and_then(Value::as_object_mut) else { return };
+    let inner = outer.entry(inner).or_insert_with(|| json!({}));
+    if !inner.is_object() {
+        *inner = json!({});
+    }
+    if let Some(inner) = inner.as_object_mut() {
+        change(inner);
+    }
+}
+
+/// As the API writes times with microseconds.
+fn micro_time(now: WallTime) -> String {
+    let seconds = now.rfc3339();
+    format!("{}.{:06}Z", seconds.trim_end_matches('Z'), now.0.rem_euclid(1000) * 1000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn epochs_only_grow() {
+        let now = WallTime(1_500);
+        let (first, epoch) = open(None, "n", "r1", 0, now);
+        assert_eq!(epoch, 1);
+        assert_eq!(first["spec"]["renewTime"], "1970-01-01T00:00:01.500000Z");
+        assert_eq!(first["spec"]["holderIdentity"], "n");
+        let (second, epoch) = open(Some(first), "n", "r2", 0, now);
+        assert_eq!((epoch, holder(&second)), (2, Holder { epoch: 2, replica: "r2".into() }));
+        // The Lease was deleted, and the edge remembers.
+        assert_eq!(open(None, "n", "r1", 7, now).1, 8);
+    }
+
+    #[test]
+    fn what_others_wrote_stays() {
+        let found = json!({"metadata": {"name": "n", "resourceVersion": "5", "annotations": {"a": "b"}}, "spec": null});
+        let (lease, _) = open(Some(found), "n", "r", 0, WallTime(0));
+        assert_eq!(lease["metadata"]["annotations"]["a"], "b");
+        assert_eq!(lease["metadata"]["resourceVersion"], "5");
+        let lease = owned_by(lease, "n", "u");
+        assert_eq!(lease["metadata"]["ownerReferences"][0]["uid"], "u");
+    }
+}

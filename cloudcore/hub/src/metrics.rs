@@ -1,0 +1,80 @@
+//! What the hub counts.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+/// Labels of objects sent.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct SentLabel {
+    /// Kind, as it stands in a manifest.
+    pub kind: String,
+    /// `upsert` or `delete`.
+    pub op: &'static str,
+}
+
+/// A reason.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ReasonLabel {
+    /// Why, in one word.
+    pub reason: &'static str,
+}
+
+/// A kind.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct KindLabel {
+    /// Kind, as it stands in a manifest.
+    pub kind: String,
+}
+
+/// A result.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ResultLabel {
+    /// `ok`, `conflict` or `failed`.
+    pub result: &'static str,
+}
+
+/// Counters of the hub.
+#[derive(Debug, Clone, Default)]
+pub struct Metrics {
+    /// Objects sent down, exactly.
+    pub objects_sent: Family<SentLabel, Counter>,
+    /// Bytes of the frames sent down, before TLS.
+    pub bytes_sent: Counter,
+    /// Sessions open.
+    pub sessions: Gauge,
+    /// Sessions opened.
+    pub opened: Counter,
+    /// Sessions refused.
+    pub refused: Family<ReasonLabel, Counter>,
+    /// Objects that an edge could not apply.
+    pub rejected: Family<KindLabel, Counter>,
+    /// Times that an edge held something else than was believed.
+    pub drift: Counter,
+    /// Writes of Leases.
+    pub lease_writes: Family<ResultLabel, Counter>,
+}
+
+impl Metrics {
+    /// Registers the counters.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register("skerry_hub_objects_sent", "Objects sent to edges", self.objects_sent.clone());
+        registry.register("skerry_hub_bytes_sent", "Bytes of frames sent to edges", self.bytes_sent.clone());
+        registry.register("skerry_hub_sessions", "Sessions open", self.sessions.clone());
+        registry.register("skerry_hub_sessions_opened", "Sessions opened", self.opened.clone());
+        registry.register("skerry_hub_sessions_refused", "Sessions refused", self.refused.clone());
+        registry.register(
+            "skerry_hub_objects_rejected",
+            "Objects that an edge could not apply",
+            self.rejected.clone(),
+        );
+        registry.register(
+            "skerry_hub_drift",
+            "Times an edge held something else than believed",
+            self.drift.clone(),
+        );
+        registry.register("skerry_hub_lease_writes", "Writes of node Leases", self.lease_writes.clone());
+    }
+}

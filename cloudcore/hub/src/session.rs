@@ -1,0 +1,327 @@
+//! One session's down side: what the edge holds, what it should hold, and what is sent in between. Pure.
+//!
+//! ```text
+//! opened ──digests equal──▶ InSync ──▶ live
+//!        └─else─▶ WantInventory ──inventory──▶ differences in a window ──▶ SyncPoint ──▶ live
+//! live   ──changes──▶ Upsert, Delete, SyncPoint          ──drift, Mismatch──▶ WantInventory (backing off)
+//! ```
+
+mod order;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use cloudcore_index::{Object, Subscription};
+use kit::{Backoff, Elapsed};
+use thiserror::Error;
+use wire::{
+    Ack, Digest, DownFrame, Heartbeat, HeartbeatAck, InSync, Inventory, Kind, KindVersion, Mismatch,
+    Rejected, SyncPoint, Version, WantInventory,
+};
+
+/// Frames sent and not acknowledged.
+const WINDOW_FRAMES: usize = 64;
+/// Bytes of them; one frame may go beyond.
+const WINDOW_BYTES: usize = 256 << 10;
+/// Most objects taken in an inventory.
+const MAX_INVENTORY: usize = 100_000;
+/// One acknowledged heartbeat in so many carries the digest.
+const DIGEST_EVERY: u64 = 6;
+/// First wait before an edge that differed is compared again, and the longest.
+const COMPARE_AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(5));
+
+/// The desired set, as the index has it.
+pub trait Desired {
+    /// An object of the set.
+    fn get(&self, kind: Kind, uid: &str) -> Option<Arc<Object>>;
+    /// Every object's version.
+    fn snapshot(&self) -> Vec<(Kind, Arc<str>, Version)>;
+    /// Whether what is not in the set is known not to belong there.
+    fn may_delete(&self, kind: Kind, uid: &str) -> bool;
+    /// The resourceVersions the set was read at.
+    fn seen(&self) -> Vec<KindVersion>;
+}
+
+impl Desired for Subscription {
+    fn get(&self, kind: Kind, uid: &str) -> Option<Arc<Object>> {
+        Self::get(self, kind, uid)
+    }
+
+    fn snapshot(&self) -> Vec<(Kind, Arc<str>, Version)> {
+        Self::snapshot(self)
+    }
+
+    fn may_delete(&self, kind: Kind, uid: &str) -> bool {
+        self.index().may_delete(kind) && !self.index().is_unreadable(kind, uid)
+    }
+
+    fn seen(&self) -> Vec<KindVersion> {
+        self.index().seen()
+    }
+}
+
+/// The edge did what no edge may do. The session ends with this reason.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("the edge broke the protocol: {0}")]
+pub struct Broken(pub String);
+
+/// A frame to be sent, and what it counts as.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outgoing {
+    /// The frame.
+    pub frame: DownFrame,
+    /// Kind and operation, for a frame that carries an object.
+    pub counts: Option<(Kind, &'static str)>,
+}
+
+type Key = (Kind, Arc<str>);
+
+/// One session's down side.
+#[derive(Debug)]
+pub struct Session {
+    kinds: BTreeSet<Kind>,
+    /// What the edge holds once everything sent is applied.
+    held: BTreeMap<Key, Version>,
+    digest: Digest,
+    /// Objects of kinds that are not kept in step: they count in the edge's digest and are left alone.
+    foreign: (Digest, u32),
+    /// Keys that may differ from what is desired.
+    dirty: BTreeSet<Key>,
+    comparing: Option<Vec<wire::InventoryItem>>,
+    compare_at: Option<Elapsed>,
+    backoff: Backoff,
+    last_frame: u64,
+    unacked: VecDeque<(u64, usize)>,
+    unacked_bytes: usize,
+    sync_due: bool,
+    drifts: u64,
+}
+
+impl Session {
+    /// Opens a session with an edge that says it holds this. Answers the first frame.
+    pub fn open(
+        kinds: BTreeSet<Kind>,
+        digest: &[u8],
+        count: u32,
+        desired: &impl Desired,
+    ) -> (Self, DownFrame) {
+        let mut session = Self {
+            kinds,
+            held: BTreeMap::new(),
+            digest: Digest::EMPTY,
+            foreign: (Digest::EMPTY, 0),
+            dirty: BTreeSet::new(),
+            comparing: None,
+            compare_at: None,
+            backoff: Backoff::new(COMPARE_AGAIN.0, COMPARE_AGAIN.1),
+            last_frame: 0,
+            unacked: VecDeque::new(),
+            unacked_bytes: 0,
+            sync_due: false,
+            drifts: 0,
+        };
+        for (kind, uid, version) in desired.snapshot() {
+            if session.kinds.contains(&kind) {
+                session.hold((kind, uid), Some(version));
+            }
+        }
+        if Digest::from_slice(digest) == Some(session.digest) && count as usize == session.held.len() {
+            let frame = InSync { digest: session.digest.to_vec(), seen: desired.seen() }.into();
+            return (session, frame);
+        }
+        session.held.clear();
+        session.digest = Digest::EMPTY;
+        session.comparing = Some(Vec::new());
+        (session, Self::want_inventory())
+    }
+
+    /// Keys changed in the index.
+    pub fn changed(&mut self, keys: impl IntoIterator<Item = Key>) {
+        let kinds = &self.kinds;
+        self.dirty.extend(keys.into_iter().filter(|(kind, _)| kinds.contains(kind)));
+    }
+
+    /// A part of the inventory asked for.
+    pub fn inventory(&mut self, part: Inventory, desired: &impl Desired) -> Result<(), Broken> {
+        let Some(items) = &mut self.comparing else {
+            return Err(Broken("an inventory that nobody asked for".to_owned()));
+        };
+        items.extend(part.items);
+        if items.len() > MAX_INVENTORY {
+            return Err(Broken(format!("an inventory of more than {MAX_INVENTORY} objects")));
+        }
+        if !part.last {
+            return Ok(());
+        }
+        let items = self.comparing.take().unwrap_or_default();
+        self.held.clear();
+        self.digest = Digest::EMPTY;
+        self.foreign = (Digest::EMPTY, 0);
+        for item in items {
+            let Some(version) = Version::from_slice(&item.version) else {
+                return Err(Broken(format!("{} {} in the inventory has no version", item.kind, item.uid)));
+            };
+            if let Some(kind) = Kind::parse(&item.kind).filter(|kind| self.kinds.contains(kind)) {
+                let key = (kind, Arc::from(item.uid));
+                self.dirty.insert(key.clone());
+                self.hold(key, Some(version));
+            } else {
+                self.foreign.0 = self.foreign.0.with(&item.kind, &item.uid, version);
+                self.foreign.1 = self.foreign.1.saturating_add(1);
+            }
+        }
+        self.changed(desired.snapshot().into_iter().map(|(kind, uid, _)| (kind, uid)));
+        self.sync_due = true;
+        Ok(())
+    }
+
+    /// Everything up to a frame is on the edge's disk. Answers what of it could not be applied.
+    pub fn ack(&mut self, ack: Ack) -> Result<Vec<Rejected>, Broken> {
+        if ack.frame > self.last_frame {
+            return Err(Broken(format!("frame {} acknowledged, of {} sent", ack.frame, self.last_frame)));
+        }
+        while let Some((_, bytes)) = self.unacked.pop_front_if(|(frame, _)| *frame <= ack.frame) {
+            self.unacked_bytes = self.unacked_bytes.saturating_sub(bytes);
+        }
+        Ok(ack.rejected)
+    }
+
+    /// At a sync point the edge held something else.
+    pub fn mismatch(&mut self, mismatch: &Mismatch, now: Elapsed, random: f64) {
+        // An earlier sync point than the last: what came after may have healed it, and the last one will tell.
+        if mismatch.frame == self.last_frame {
+            self.drifted(now, random);
+        }
+    }
+
+    /// A beat. Answers what to say back.
+    pub fn heartbeat(&mut self, beat: &Heartbeat, now: Elapsed, random: f64) -> HeartbeatAck {
+        let quiet = self.is_quiet();
+        if quiet && beat.applied == self.last_frame {
+            match Digest::from_slice(&beat.digest) {
+                Some(digest) if digest == self.told().0 => self.backoff.reset(),
+                Some(_) => self.drifted(now, random),
+                None => {}
+            }
+        }
+        let digest =
+            if quiet && beat.seq.is_multiple_of(DIGEST_EVERY) { self.told().0.to_vec() } else { Vec::new() };
+        HeartbeatAck { seq: beat.seq, digest }
+    }
+
+    /// Nothing is under way, so both sides must hold the same.
+    fn is_quiet(&self) -> bool {
+        self.comparing.is_none() && self.compare_at.is_none() && self.unacked.is_empty() && !self.sync_due
+    }
+
+    fn drifted(&mut self, now: Elapsed, random: f64) {
+        if self.comparing.is_none() && self.compare_at.is_none() {
+            self.drifts += 1;
+            self.compare_at = Some(now.plus(self.backoff.next(random)));
+        }
+    }
+
+    /// Times that the edge held something else than was believed, since the last call.
+    pub const fn take_drifts(&mut self) -> u64 {
+        std::mem::replace(&mut self.drifts, 0)
+    }
+
+    /// When [`Session::pump`] has something to do by itself.
+    pub const fn deadline(&self) -> Option<Elapsed> {
+        self.compare_at
+    }
+
+    /// What is to be sent now: as much as fits the window.
+    pub fn pump(&mut self, desired: &impl Desired, now: Elapsed) -> Vec<Outgoing> {
+        if self.compare_at.is_some_and(|at| at <= now) {
+            self.compare_at = None;
+            self.comparing = Some(Vec::new());
+            return vec![Outgoing { frame: Self::want_inventory(), counts: None }];
+        }
+        if self.comparing.is_some() {
+            return Vec::new();
+        }
+        let mut out = Vec::new();
+        let work = order::work(&mut self.dirty, &self.held, desired);
+        let mut sent_all = true;
+        for step in work {
+            if self.window_is_full() {
+                sent_all = false;
+                break;
+            }
+            out.push(self.send(step));
+        }
+        if sent_all && self.sync_due && !self.window_is_full() {
+            out.push(self.sync_point(desired));
+        }
+        out
+    }
+
+    fn window_is_full(&self) -> bool {
+        self.unacked.len() >= WINDOW_FRAMES || self.unacked_bytes >= WINDOW_BYTES
+    }
+
+    fn send(&mut self, step: order::Step) -> Outgoing {
+        self.last_frame += 1;
+        self.sync_due = true;
+        let (key, version, outgoing, bytes) = match step {
+            order::Step::Upsert(object) => {
+                let key = (object.key.kind, Arc::clone(&object.uid));
+                let bytes = object.body.data.len() + 256;
+                let frame = order::upsert(&object, self.last_frame);
+                (
+                    key,
+                    Some(object.version),
+                    Outgoing { frame, counts: Some((object.key.kind, "upsert")) },
+                    bytes,
+                )
+            }
+            order::Step::Delete(key) => {
+                let frame = order::delete(&key, self.last_frame);
+                let counts = Some((key.0, "delete"));
+                (key, None, Outgoing { frame, counts }, 128)
+            }
+        };
+        self.dirty.remove(&key);
+        self.hold(key, version);
+        self.unacked.push_back((self.last_frame, bytes));
+        self.unacked_bytes += bytes;
+        outgoing
+    }
+
+    fn sync_point(&mut self, desired: &impl Desired) -> Outgoing {
+        self.last_frame += 1;
+        self.sync_due = false;
+        self.unacked.push_back((self.last_frame, 64));
+        self.unacked_bytes += 64;
+        let (digest, count) = self.told();
+        let frame =
+            SyncPoint { frame: self.last_frame, digest: digest.to_vec(), count, seen: desired.seen() }.into();
+        Outgoing { frame, counts: None }
+    }
+
+    /// What the edge holds by now, foreign objects included.
+    fn told(&self) -> (Digest, u32) {
+        let count = u32::try_from(self.held.len()).unwrap_or(u32::MAX);
+        (Digest(self.digest.0.wrapping_add(self.foreign.0.0)), count.saturating_add(self.foreign.1))
+    }
+
+    fn hold(&mut self, key: Key, version: Option<Version>) {
+        let (kind, uid) = (key.0.name(), Arc::clone(&key.1));
+        let old = match version {
+            Some(version) => self.held.insert(key, version),
+            None => self.held.remove(&key),
+        };
+        if let Some(old) = old {
+            self.digest = self.digest.without(kind, &uid, old);
+        }
+        if let Some(version) = version {
+            self.digest = self.digest.with(kind, &uid, version);
+        }
+    }
+
+    fn want_inventory() -> DownFrame {
+        WantInventory {}.into()
+    }
+}

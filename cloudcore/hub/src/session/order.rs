@@ -1,0 +1,62 @@
+//! In which order differences go down: what others need comes first, and leaves last.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use cloudcore_index::Object;
+use wire::{Delete, DownFrame, Upsert, Version};
+
+use super::{Desired, Key};
+
+/// One difference.
+pub(super) enum Step {
+    /// The edge shall have this.
+    Upsert(Arc<Object>),
+    /// The edge shall not have this any more.
+    Delete(Key),
+}
+
+/// The differences among the keys that may differ, in order: upserts from Node to Pod, then deletes from Pod to
+/// Node. Keys that turn out not to differ are taken out; deletes that are not sure stay and are no steps.
+pub(super) fn work(
+    dirty: &mut BTreeSet<Key>,
+    held: &BTreeMap<Key, Version>,
+    desired: &impl Desired,
+) -> Vec<Step> {
+    let mut upserts = Vec::new();
+    let mut deletes = Vec::new();
+    dirty.retain(|key| match (desired.get(key.0, &key.1), held.get(key)) {
+        (Some(object), Some(version)) if object.version == *version => false,
+        (Some(object), _) => {
+            upserts.push(Step::Upsert(object));
+            true
+        }
+        (None, None) => false,
+        (None, Some(_)) => {
+            if desired.may_delete(key.0, &key.1) {
+                deletes.push(Step::Delete(key.clone()));
+            }
+            true
+        }
+    });
+    deletes.reverse();
+    upserts.extend(deletes);
+    upserts
+}
+
+pub(super) fn upsert(object: &Object, frame: u64) -> DownFrame {
+    Upsert {
+        frame,
+        kind: object.key.kind.name().to_owned(),
+        namespace: object.key.namespace.clone(),
+        name: object.key.name.clone(),
+        uid: object.uid.to_string(),
+        version: object.version.to_vec(),
+        body: Some((*object.body).clone()),
+    }
+    .into()
+}
+
+pub(super) fn delete(key: &Key, frame: u64) -> DownFrame {
+    Delete { frame, kind: key.0.name().to_owned(), uid: key.1.to_string() }.into()
+}

@@ -1,0 +1,3 @@
+//! The session against a model of an edge.
+
+mod session;

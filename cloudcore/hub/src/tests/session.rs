@@ -1,0 +1,344 @@
+//! Whatever changes, is lost or is confirmed late: in the end the edge holds what is desired, and nothing is sent
+//! that it holds already.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use cloudcore_index::Object;
+use kit::Elapsed;
+use proptest::prelude::*;
+use wire::{
+    Ack, Body, Digest, DownFrame, Heartbeat, Inventory, InventoryItem, KINDS, Kind, KindVersion, Mismatch,
+    ObjectKey, Version, down_frame,
+};
+
+use crate::session::{Desired, Session};
+
+/// A desired set that is just there.
+#[derive(Default)]
+struct World {
+    objects: BTreeMap<(Kind, Arc<str>), Arc<Object>>,
+    unsure: BTreeSet<Kind>,
+}
+
+impl Desired for World {
+    fn get(&self, kind: Kind, uid: &str) -> Option<Arc<Object>> {
+        self.objects.get(&(kind, uid.into())).cloned()
+    }
+
+    fn snapshot(&self) -> Vec<(Kind, Arc<str>, Version)> {
+        self.objects.iter().map(|((kind, uid), object)| (*kind, Arc::clone(uid), object.version)).collect()
+    }
+
+    fn may_delete(&self, kind: Kind, _uid: &str) -> bool {
+        !self.unsure.contains(&kind)
+    }
+
+    fn seen(&self) -> Vec<KindVersion> {
+        Vec::new()
+    }
+}
+
+impl World {
+    fn put(&mut self, kind: Kind, uid: &str, data: &str) -> (Kind, Arc<str>) {
+        let object = Object {
+            key: ObjectKey::new(kind, "ns", uid),
+            uid: uid.into(),
+            version: Version::of(data.as_bytes()),
+            body: Arc::new(Body::pack(data.as_bytes()).unwrap()),
+            resource_version: "1".into(),
+            detail: cloudcore_index::Detail::Plain,
+        };
+        self.objects.insert((kind, uid.into()), Arc::new(object));
+        (kind, uid.into())
+    }
+}
+
+/// An edge that does as it is told.
+#[derive(Default)]
+struct Edge {
+    held: BTreeMap<(String, String), Version>,
+    frame: u64,
+    upserts: usize,
+    deletes: usize,
+    mismatch: Option<Mismatch>,
+    in_sync: bool,
+}
+
+impl Edge {
+    fn digest(&self) -> Digest {
+        self.held.iter().fold(Digest::EMPTY, |sum, ((kind, uid), version)| sum.with(kind, uid, *version))
+    }
+
+    fn inventory(&self) -> Inventory {
+        let items = self.held.iter().map(|((kind, uid), version)| InventoryItem {
+            kind: kind.clone(),
+            uid: uid.clone(),
+            version: version.to_vec(),
+        });
+        Inventory { items: items.collect(), last: true }
+    }
+
+    /// Takes a frame; `true` where the inventory is wanted.
+    fn take(&mut self, frame: DownFrame) -> bool {
+        #[expect(clippy::wildcard_enum_match_arm, reason = "a session's down side sends nothing else")]
+        match frame.content.unwrap() {
+            down_frame::Content::WantInventory(_) => return true,
+            down_frame::Content::InSync(sync) => self.in_sync = sync.digest == self.digest().to_vec(),
+            down_frame::Content::Upsert(upsert) => {
+                assert_eq!(upsert.frame, self.frame + 1);
+                self.frame = upsert.frame;
+                self.upserts += 1;
+                let version = Version::from_slice(&upsert.version).unwrap();
+                let before = self.held.insert((upsert.kind, upsert.uid), version);
+                assert_ne!(before, Some(version), "sent what the edge holds");
+            }
+            down_frame::Content::Delete(delete) => {
+                assert_eq!(delete.frame, self.frame + 1);
+                self.frame = delete.frame;
+                self.deletes += 1;
+                assert!(
+                    self.held.remove(&(delete.kind, delete.uid)).is_some(),
+                    "deleted what the edge has not"
+                );
+            }
+            down_frame::Content::SyncPoint(point) => {
+                assert_eq!(point.frame, self.frame + 1);
+                self.frame = point.frame;
+                self.in_sync =
+                    point.digest == self.digest().to_vec() && point.count as usize == self.held.len();
+                if !self.in_sync {
+                    let digest = self.digest().to_vec();
+                    self.mismatch = Some(Mismatch { frame: point.frame, digest, count: 0 });
+                }
+            }
+            other => panic!("unexpected {other:?}"),
+        }
+        false
+    }
+}
+
+fn all_kinds() -> BTreeSet<Kind> {
+    KINDS.into_iter().collect()
+}
+
+/// Opens a session and runs it until nothing more is sent.
+fn connect(world: &World, edge: &mut Edge) -> Session {
+    edge.frame = 0;
+    let count = u32::try_from(edge.held.len()).unwrap();
+    let (mut session, first) = Session::open(all_kinds(), &edge.digest().to_vec(), count, world);
+    if edge.take(first) {
+        session.inventory(edge.inventory(), world).unwrap();
+    }
+    settle(&mut session, world, edge, Elapsed::default());
+    session
+}
+
+fn settle(session: &mut Session, world: &World, edge: &mut Edge, mut now: Elapsed) {
+    loop {
+        let frames = session.pump(world, now);
+        assert!(frames.len() <= 65);
+        if frames.is_empty() {
+            match (edge.mismatch.take(), session.deadline()) {
+                (Some(mismatch), _) => session.mismatch(&mismatch, now, 0.5),
+                (None, Some(at)) => now = at,
+                (None, None) => return,
+            }
+            continue;
+        }
+        for outgoing in frames {
+            if edge.take(outgoing.frame) {
+                session.inventory(edge.inventory(), world).unwrap();
+            }
+        }
+        session.ack(Ack { frame: edge.frame, rejected: Vec::new() }).unwrap();
+    }
+}
+
+fn holds(edge: &Edge) -> BTreeMap<(String, String), Version> {
+    edge.held.clone()
+}
+
+fn wants(world: &World) -> BTreeMap<(String, String), Version> {
+    let snapshot = world.snapshot().into_iter();
+    snapshot.map(|(kind, uid, version)| ((kind.name().to_owned(), uid.to_string()), version)).collect()
+}
+
+#[test]
+fn an_equal_edge_gets_nothing() {
+    let mut world = World::default();
+    world.put(Kind::Pod, "a", "1");
+    let mut edge = Edge::default();
+    connect(&world, &mut edge);
+    assert_eq!((edge.upserts, edge.in_sync), (1, true));
+    let session = connect(&world, &mut edge);
+    assert_eq!((edge.upserts, edge.deletes, edge.in_sync), (1, 0, true));
+    assert_eq!(session.deadline(), None);
+}
+
+#[test]
+fn only_the_difference_goes_down_in_order() {
+    let mut world = World::default();
+    world.put(Kind::Pod, "p", "1");
+    world.put(Kind::Secret, "s", "1");
+    world.put(Kind::Node, "n", "1");
+    let count = |edge: &Edge| (edge.upserts, edge.deletes);
+    let mut edge = Edge::default();
+    connect(&world, &mut edge);
+    assert_eq!(count(&edge), (3, 0));
+    world.put(Kind::Secret, "s", "2");
+    world.objects.remove(&(Kind::Pod, "p".into()));
+    let (mut session, first) = Session::open(all_kinds(), &edge.digest().to_vec(), 3, &world);
+    assert!(edge.take(first));
+    session.inventory(edge.inventory(), &world).unwrap();
+    let kinds: Vec<_> =
+        session.pump(&world, Elapsed::default()).into_iter().filter_map(|out| out.counts).collect();
+    assert_eq!(kinds, [(Kind::Secret, "upsert"), (Kind::Pod, "delete")]);
+}
+
+#[test]
+fn nothing_is_deleted_that_is_not_known_to_be_gone() {
+    let mut world = World::default();
+    let mut edge = Edge::default();
+    for uid in ["a", "b"] {
+        world.put(Kind::Pod, uid, "1");
+        world.put(Kind::ConfigMap, uid, "1");
+    }
+    connect(&world, &mut edge);
+    world.objects.clear();
+    world.unsure.insert(Kind::Pod);
+    let mut session = connect(&world, &mut edge);
+    assert_eq!((edge.held.len(), edge.deletes, edge.in_sync), (2, 2, true), "pods stay, the digest says so");
+    world.unsure.clear();
+    settle(&mut session, &world, &mut edge, Elapsed::default());
+    assert_eq!((edge.held.len(), edge.in_sync), (0, true));
+}
+
+#[test]
+fn the_window_is_kept() {
+    let mut world = World::default();
+    for n in 0..200 {
+        world.put(Kind::ConfigMap, &format!("u{n}"), "1");
+    }
+    let (mut session, _) = Session::open(all_kinds(), &[], 0, &world);
+    session.inventory(Inventory { items: Vec::new(), last: true }, &world).unwrap();
+    assert_eq!(session.pump(&world, Elapsed::default()).len(), 64);
+    assert!(session.pump(&world, Elapsed::default()).is_empty());
+    session.ack(Ack { frame: 10, rejected: Vec::new() }).unwrap();
+    assert_eq!(session.pump(&world, Elapsed::default()).len(), 10);
+    assert!(session.ack(Ack { frame: 999, rejected: Vec::new() }).is_err());
+}
+
+#[test]
+fn what_is_foreign_is_left_alone_and_counts() {
+    let world = World::default();
+    let mut edge = Edge::default();
+    edge.held.insert(("Gadget".into(), "g".into()), Version::of(b"x"));
+    connect(&world, &mut edge);
+    assert_eq!((edge.held.len(), edge.in_sync), (1, true));
+}
+
+#[test]
+fn drift_is_noticed_counted_and_healed() {
+    let mut world = World::default();
+    world.put(Kind::Pod, "a", "1");
+    world.put(Kind::Pod, "b", "1");
+    let mut edge = Edge::default();
+    let mut session = connect(&world, &mut edge);
+    edge.held.remove(&("Pod".to_owned(), "a".to_owned()));
+    let beat = Heartbeat { seq: 1, engine_alive: true, digest: edge.digest().to_vec(), applied: edge.frame };
+    session.heartbeat(&beat, Elapsed::default(), 0.5);
+    session.heartbeat(&beat, Elapsed::default(), 0.5);
+    assert_eq!(session.take_drifts(), 1);
+    settle(&mut session, &world, &mut edge, Elapsed::default());
+    assert_eq!((holds(&edge), edge.in_sync), (wants(&world), true));
+}
+
+/// One thing that happens.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Put {
+        kind: usize,
+        uid: u8,
+        data: u8,
+    },
+    Remove {
+        kind: usize,
+        uid: u8,
+    },
+    /// The session pumps and the edge takes so many of the frames before the link breaks or all are acknowledged.
+    Exchange {
+        frames: u8,
+        cut: bool,
+    },
+    /// The edge loses an object.
+    Lose {
+        n: u8,
+    },
+    Unsure {
+        kind: usize,
+    },
+    Sure,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (0..6_usize, 0..4_u8, 0..3_u8).prop_map(|(kind, uid, data)| Step::Put { kind, uid, data }),
+        2 => (0..6_usize, 0..4_u8).prop_map(|(kind, uid)| Step::Remove { kind, uid }),
+        3 => (0..5_u8, any::<bool>()).prop_map(|(frames, cut)| Step::Exchange { frames, cut }),
+        1 => any::<u8>().prop_map(|n| Step::Lose { n }),
+        1 => (0..6_usize).prop_map(|kind| Step::Unsure { kind }),
+        1 => Just(Step::Sure),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+    #[test]
+    fn in_the_end_the_edge_holds_what_is_desired(steps in proptest::collection::vec(step(), 0..60)) {
+        let mut world = World::default();
+        let mut edge = Edge::default();
+        let mut session = connect(&world, &mut edge);
+        for step in steps {
+            match step {
+                Step::Put { kind, uid, data } => {
+                    let key = world.put(KINDS[kind], &format!("u{uid}"), &format!("{data}"));
+                    session.changed([key]);
+                }
+                Step::Remove { kind, uid } => {
+                    let key = (KINDS[kind], Arc::from(format!("u{uid}")));
+                    world.objects.remove(&key);
+                    session.changed([key]);
+                }
+                Step::Exchange { frames, cut } => {
+                    let out = session.pump(&world, Elapsed::default());
+                    let taken = if cut { usize::from(frames) } else { out.len() };
+                    for outgoing in out.into_iter().take(taken) {
+                        if edge.take(outgoing.frame) {
+                            session.inventory(edge.inventory(), &world).unwrap();
+                        }
+                    }
+                    if cut {
+                        edge.mismatch = None;
+                        session = connect(&world, &mut edge);
+                    } else {
+                        session.ack(Ack { frame: edge.frame, rejected: Vec::new() }).unwrap();
+                    }
+                }
+                Step::Lose { n } => {
+                    // Between sessions only: a frame that is under way would trip over it.
+                    let key = edge.held.keys().nth(usize::from(n) % edge.held.len().max(1)).cloned();
+                    key.map(|key| edge.held.remove(&key));
+                    edge.mismatch = None;
+                    session = connect(&world, &mut edge);
+                }
+                Step::Unsure { kind } => { world.unsure.insert(KINDS[kind]); }
+                Step::Sure => world.unsure.clear(),
+            }
+        }
+        world.unsure.clear();
+        settle(&mut session, &world, &mut edge, Elapsed::default());
+        prop_assert_eq!(holds(&edge), wants(&world));
+        prop_assert!(edge.in_sync);
+    }
+}
