@@ -52,7 +52,9 @@ impl Authority {
     /// Makes a new CA, valid for ten years from `now`.
     pub fn create(now: WallTime) -> Result<Self, PkiError> {
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(|e| PkiError::Key("the CA", e))?;
-        let mut params = params("skerry-ca", None, now, CA_LIFE)?;
+        // A name of its own, so that verifiers tell an unknown CA from a forged signature, and bundles hold several.
+        let number = u32::from_be_bytes(kit::random::bytes().map_err(PkiError::Random)?);
+        let mut params = params(&format!("skerry-ca-{number:08x}"), None, now, CA_LIFE)?;
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         params.use_authority_key_identifier_extension = false;

@@ -229,7 +229,8 @@ impl Driver {
             self.received = received;
             self.heard = self.config.clock.elapsed();
         }
-        while self.timer.as_mut().poll(cx).is_ready() {
+        // Polled until it is pending, so that it wakes this task; at the end it is needed no more.
+        while self.phase != Phase::Done && self.timer.as_mut().poll(cx).is_ready() {
             let now = self.config.clock.elapsed();
             match &self.phase {
                 Phase::Open if self.asked => {
@@ -249,8 +250,7 @@ impl Driver {
                     self.shared.end(End::Closed(reason.clone()));
                     self.phase = Phase::Done;
                 }
-                Phase::Leaving => self.phase = Phase::Done,
-                Phase::Done => return Ok(()),
+                Phase::Leaving | Phase::Done => self.phase = Phase::Done,
             }
         }
         Ok(())
