@@ -6,14 +6,25 @@
 
 pub mod container;
 pub mod context;
+mod dns;
 pub mod downward;
+pub mod environment;
 pub mod error;
+mod expand;
 pub mod honoured;
+pub mod hostname;
+pub mod mounts;
+mod resources;
 pub mod sandbox;
+mod security;
+mod services;
 
-pub use container::{Paths, container_spec, environment, mount_requests};
+pub use container::{Paths, container_spec};
 pub use context::{ContainerContext, NodeFacts};
 pub use downward::Values;
+pub use environment::environment;
 pub use error::SpecError;
 pub use honoured::refused;
-pub use sandbox::{SandboxPlan, Warning, etc_hosts, sandbox_spec};
+pub use hostname::etc_hosts;
+pub use mounts::mount_requests;
+pub use sandbox::{SandboxPlan, Warning, sandbox_spec};

@@ -1,0 +1,247 @@
+//! The table: every field of a pod that this node honours, or that is none of a node's business.
+//!
+//! Fields that are left out on purpose, since they ask for something this node does not do: `ephemeralContainers`,
+//! `runtimeClassName` and with it `overhead`, `resourceClaims`, `resources` of the pod, `hostnameOverride`,
+//! `hostUsers: false`; of containers `volumeDevices`, `restartPolicyRules`, gRPC probes, `stopSignal`,
+//! `tcpSocket` hooks (which upstream does not carry out either), `fileKeyRef`, resources other than CPU, memory and
+//! ephemeral storage; of security contexts SELinux, Windows, `procMount: Unmasked`, `Localhost` profiles, unsafe
+//! sysctls; and all volumes but the ones below.
+
+use super::Rule::{self, Any, Keys, List, Object, OneOf, Only};
+
+/// Fields of an object.
+type Fields = &'static [(&'static str, Rule)];
+
+/// A pod as the API server serves it.
+pub(super) const POD: Rule =
+    Object(&[&[("apiVersion", Any), ("kind", Any), ("metadata", Any), ("spec", SPEC), ("status", Any)]]);
+
+const SPEC: Rule = Object(&[SCHEDULING, RUNNING, NETWORK]);
+
+/// What the scheduler and controllers act on.
+const SCHEDULING: Fields = &[
+    ("affinity", Any),
+    ("automountServiceAccountToken", Any),
+    // Whom to ask before an eviction: asked by who evicts.
+    ("evictionResponders", Any),
+    ("nodeName", Any),
+    ("nodeSelector", Any),
+    ("preemptionPolicy", Any),
+    ("priority", Any),
+    ("priorityClassName", Any),
+    ("schedulerName", Any),
+    ("schedulingGates", Any),
+    ("schedulingGroup", Any),
+    ("tolerations", Any),
+    ("topologySpreadConstraints", Any),
+];
+
+const RUNNING: Fields = &[
+    ("activeDeadlineSeconds", Any),
+    ("containers", List(&Object(&[CONTAINER]))),
+    ("enableServiceLinks", Any),
+    ("hostIPC", Any),
+    ("hostPID", Any),
+    ("hostUsers", Only(true)),
+    ("imagePullSecrets", Any),
+    ("initContainers", List(&Object(&[CONTAINER, &[("restartPolicy", OneOf(&["Always"]))]]))),
+    ("os", Object(&[&[("name", OneOf(&["linux"]))]])),
+    ("readinessGates", Any),
+    ("restartPolicy", OneOf(&["Always", "OnFailure", "Never"])),
+    ("securityContext", POD_SECURITY),
+    ("serviceAccount", Any),
+    ("serviceAccountName", Any),
+    ("shareProcessNamespace", Any),
+    ("terminationGracePeriodSeconds", Any),
+    ("volumes", List(&VOLUME)),
+];
+
+const NETWORK: Fields = &[
+    ("dnsConfig", Object(&[&[("nameservers", Any), ("options", List(&DNS_OPTION)), ("searches", Any)]])),
+    ("dnsPolicy", OneOf(&["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"])),
+    ("hostAliases", List(&Object(&[&[("hostnames", Any), ("ip", Any)]]))),
+    ("hostNetwork", Any),
+    ("hostname", Any),
+    ("setHostnameAsFQDN", Any),
+    ("subdomain", Any),
+];
+
+const DNS_OPTION: Rule = Object(&[&[("name", Any), ("value", Any)]]);
+
+const CONTAINER: Fields = &[
+    ("args", Any),
+    ("command", Any),
+    ("env", List(&Object(&[&[("name", Any), ("value", Any), ("valueFrom", ENV_SOURCE)]]))),
+    ("envFrom", List(&ENV_FROM)),
+    ("image", Any),
+    ("imagePullPolicy", OneOf(&["Always", "IfNotPresent", "Never"])),
+    ("lifecycle", Object(&[&[("postStart", HOOK), ("preStop", HOOK)]])),
+    ("livenessProbe", PROBE),
+    ("name", Any),
+    ("ports", List(&PORT)),
+    ("readinessProbe", PROBE),
+    // The API server's default; a resize that wants a restart would not get one.
+    ("resizePolicy", List(&Object(&[&[("resourceName", Any), ("restartPolicy", OneOf(&["NotRequired"]))]]))),
+    ("resources", Object(&[&[("limits", AMOUNTS), ("requests", AMOUNTS)]])),
+    ("securityContext", CONTAINER_SECURITY),
+    ("startupProbe", PROBE),
+    ("stdin", Any),
+    ("stdinOnce", Any),
+    ("terminationMessagePath", Any),
+    ("terminationMessagePolicy", OneOf(&["File", "FallbackToLogsOnError"])),
+    ("tty", Any),
+    ("volumeMounts", List(&MOUNT)),
+    ("workingDir", Any),
+];
+
+const ENV_SOURCE: Rule = Object(&[&[
+    ("configMapKeyRef", KEY),
+    ("fieldRef", FIELD),
+    ("resourceFieldRef", RESOURCE_FIELD),
+    ("secretKeyRef", KEY),
+]]);
+const KEY: Rule = Object(&[&[("key", Any), ("name", Any), ("optional", Any)]]);
+const FIELD: Rule = Object(&[&[("apiVersion", OneOf(&["v1"])), ("fieldPath", Any)]]);
+const RESOURCE_FIELD: Rule = Object(&[&[
+    ("containerName", Any),
+    ("divisor", Any),
+    (
+        "resource",
+        OneOf(&[
+            "limits.cpu",
+            "limits.memory",
+            "limits.ephemeral-storage",
+            "requests.cpu",
+            "requests.memory",
+            "requests.ephemeral-storage",
+        ]),
+    ),
+]]);
+const ENV_FROM: Rule =
+    Object(&[&[("configMapRef", OBJECT_NAME), ("prefix", Any), ("secretRef", OBJECT_NAME)]]);
+const OBJECT_NAME: Rule = Object(&[&[("name", Any), ("optional", Any)]]);
+
+const EXEC: Rule = Object(&[&[("command", Any)]]);
+const HTTP: Rule = Object(&[&[
+    ("host", Any),
+    ("httpHeaders", List(&HEADER)),
+    ("path", Any),
+    ("port", Any),
+    ("protocol", OneOf(&["HTTP1"])),
+    ("scheme", OneOf(&["HTTP", "HTTPS"])),
+]]);
+const HEADER: Rule = Object(&[&[("name", Any), ("value", Any)]]);
+const TCP: Rule = Object(&[&[("host", Any), ("port", Any)]]);
+const HOOK: Rule = Object(&[&[("exec", EXEC), ("httpGet", HTTP), ("sleep", Object(&[&[("seconds", Any)]]))]]);
+const PROBE: Rule = Object(&[&[
+    ("exec", EXEC),
+    ("failureThreshold", Any),
+    ("httpGet", HTTP),
+    ("initialDelaySeconds", Any),
+    ("periodSeconds", Any),
+    ("successThreshold", Any),
+    ("tcpSocket", TCP),
+    ("terminationGracePeriodSeconds", Any),
+    ("timeoutSeconds", Any),
+]]);
+
+const PORT: Rule = Object(&[&[
+    ("containerPort", Any),
+    ("hostIP", Any),
+    ("hostPort", Any),
+    ("name", Any),
+    ("protocol", OneOf(&["TCP", "UDP", "SCTP"])),
+]]);
+const AMOUNTS: Rule = Keys(&["cpu", "memory", "ephemeral-storage"]);
+const MOUNT: Rule = Object(&[&[
+    ("mountPath", Any),
+    ("mountPropagation", OneOf(&["None", "HostToContainer", "Bidirectional"])),
+    ("name", Any),
+    ("readOnly", Any),
+    // "If possible" is fine: it is not.
+    ("recursiveReadOnly", OneOf(&["Disabled", "IfPossible"])),
+    ("subPath", Any),
+    ("subPathExpr", Any),
+]]);
+
+const POD_SECURITY: Rule = Object(&[
+    SECURITY,
+    &[
+        ("fsGroup", Any),
+        // Both come out the same: volumes with a group are made with it, never changed afterwards.
+        ("fsGroupChangePolicy", OneOf(&["Always", "OnRootMismatch"])),
+        ("supplementalGroups", Any),
+        ("supplementalGroupsPolicy", OneOf(&["Merge"])),
+        ("sysctls", List(&Object(&[&[("name", OneOf(SAFE_SYSCTLS)), ("value", Any)]]))),
+    ],
+]);
+const CONTAINER_SECURITY: Rule = Object(&[
+    SECURITY,
+    &[
+        ("allowPrivilegeEscalation", Any),
+        ("capabilities", Object(&[&[("add", Any), ("drop", Any)]])),
+        ("privileged", Any),
+        ("procMount", OneOf(&["Default"])),
+        ("readOnlyRootFilesystem", Any),
+    ],
+]);
+/// What pods and containers have in common.
+const SECURITY: Fields = &[
+    // What runtimes do where nothing is said.
+    ("appArmorProfile", Object(&[&[("type", OneOf(&["RuntimeDefault"]))]])),
+    ("runAsGroup", Any),
+    ("runAsNonRoot", Any),
+    ("runAsUser", Any),
+    ("seccompProfile", Object(&[&[("type", OneOf(&["RuntimeDefault", "Unconfined"]))]])),
+];
+/// Sysctls that touch nobody but the pod: upstream's list.
+const SAFE_SYSCTLS: &[&str] = &[
+    "kernel.shm_rmid_forced",
+    "net.ipv4.ip_local_port_range",
+    "net.ipv4.ip_local_reserved_ports",
+    "net.ipv4.ip_unprivileged_port_start",
+    "net.ipv4.ping_group_range",
+    "net.ipv4.tcp_fin_timeout",
+    "net.ipv4.tcp_keepalive_intvl",
+    "net.ipv4.tcp_keepalive_probes",
+    "net.ipv4.tcp_keepalive_time",
+    "net.ipv4.tcp_notsent_lowat",
+    "net.ipv4.tcp_rmem",
+    "net.ipv4.tcp_slow_start_after_idle",
+    "net.ipv4.tcp_syncookies",
+    "net.ipv4.tcp_wmem",
+];
+
+const VOLUME: Rule = Object(&[&[
+    ("configMap", Object(&[OBJECT, &[("defaultMode", Any)]])),
+    ("downwardAPI", Object(&[&[("defaultMode", Any), ("items", List(&DOWNWARD_FILE))]])),
+    ("emptyDir", Object(&[&[("medium", OneOf(&["", "Memory"])), ("sizeLimit", Any)]])),
+    ("hostPath", Object(&[&[("path", Any), ("type", HOST_PATH_TYPE)]])),
+    ("name", Any),
+    ("projected", Object(&[&[("defaultMode", Any), ("sources", List(&PROJECTION))]])),
+    (
+        "secret",
+        Object(&[&[("defaultMode", Any), ("items", List(&ITEM)), ("optional", Any), ("secretName", Any)]]),
+    ),
+]]);
+/// A ConfigMap or Secret as files.
+const OBJECT: Fields = &[("items", List(&ITEM)), ("name", Any), ("optional", Any)];
+const ITEM: Rule = Object(&[&[("key", Any), ("mode", Any), ("path", Any)]]);
+const DOWNWARD_FILE: Rule =
+    Object(&[&[("fieldRef", FIELD), ("mode", Any), ("path", Any), ("resourceFieldRef", RESOURCE_FIELD)]]);
+const HOST_PATH_TYPE: Rule = OneOf(&[
+    "",
+    "BlockDevice",
+    "CharDevice",
+    "Directory",
+    "DirectoryOrCreate",
+    "File",
+    "FileOrCreate",
+    "Socket",
+]);
+const PROJECTION: Rule = Object(&[&[
+    ("configMap", Object(&[OBJECT])),
+    ("downwardAPI", Object(&[&[("items", List(&DOWNWARD_FILE))]])),
+    ("secret", Object(&[OBJECT])),
+    ("serviceAccountToken", Object(&[&[("audience", Any), ("expirationSeconds", Any), ("path", Any)]])),
+]]);
