@@ -10,18 +10,22 @@ use crate::writer::{Topic, Work};
 
 /// Keeps the latest value, where it differs from the last.
 pub(crate) fn put(work: &mut Work<'_>, key: &ObjectKey, uid: &str, body: &[u8]) -> Result<bool, StoreError> {
-    let (kind, hash) = (key.kind.name(), Version::of(body));
+    let kind = key.kind.name();
     let last = work
         .conn
-        .prepare_cached("SELECT hash, name FROM reports WHERE kind = ?1 AND uid = ?2")
+        .prepare_cached("SELECT body, name FROM reports WHERE kind = ?1 AND uid = ?2")
         .and_then(|mut get| {
-            get.query_row((kind, uid), |row| Ok((row.get::<_, [u8; 16]>(0)?, row.get::<_, String>(1)?)))
+            get.query_row((kind, uid), |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, String>(1)?)))
                 .optional()
         })
         .during("read a report")?;
-    if last.is_some_and(|(known, name)| Version(known) == hash && name == key.name) {
+    if last.is_some_and(|(known, name)| known == body && name == key.name) {
         return Ok(false);
     }
+    // What counts between the two sides is less than the whole text: only what both are sure to spell alike.
+    let value = serde_json::from_slice(body)
+        .map_err(|error| StoreError::Value { what: "a report", reason: error.to_string() })?;
+    let hash = wire::owned::report_hash(key.kind, &value);
     remove(work, kind, uid, Fate::Superseded)?;
     if key.kind == Kind::Node {
         // A Node is reported without a UID until it has one, and has another when it was made again.

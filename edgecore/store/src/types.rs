@@ -200,7 +200,7 @@ pub struct ReportRow {
     pub key: ObjectKey,
     /// UID of that; empty for a Node not registered yet.
     pub uid: Uid,
-    /// Hash of `body`.
+    /// [`wire::owned::report_hash`] of `body`.
     pub hash: Version,
     /// Canonical JSON.
     pub body: Vec<u8>,

@@ -31,6 +31,10 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
     prop::collection::vec(op, 1..40)
 }
 
+fn hash(body: &[u8]) -> Version {
+    wire::owned::report_hash(Kind::Pod, &serde_json::from_slice(body).unwrap())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
     #[test]
@@ -45,7 +49,7 @@ proptest! {
             for op in ops {
                 match op {
                     Op::Report(uid, value) => {
-                        let (uid, body) = (format!("u{uid}"), format!("{{\"v\":{value}}}").into_bytes());
+                        let (uid, body) = (format!("u{uid}"), format!("{{\"status\":{{\"phase\":\"v{value}\"}}}}").into_bytes());
                         let changed = model.get(&uid).is_none_or(|(known, _)| *known != body);
                         let answer = fixture.store.report(key(Kind::Pod, &uid), &uid, body.clone()).await.unwrap();
                         assert_eq!(answer, changed);
@@ -99,7 +103,7 @@ proptest! {
                 sent.extend(rows.into_iter().map(|row| (row.id, (row.uid, row.body))));
                 let digest = model
                     .iter()
-                    .fold(Digest::EMPTY, |sum, (uid, (body, _))| sum.with("Pod", uid, Version::of(body)));
+                    .fold(Digest::EMPTY, |sum, (uid, (body, _))| sum.with("Pod", uid, hash(body)));
                 assert_eq!(
                     fixture.store.reports_digest().unwrap(),
                     (digest, u32::try_from(model.len()).unwrap())
@@ -137,4 +141,19 @@ async fn a_late_acknowledgement_does_not_take_the_newer_value() {
     assert_eq!(left.len(), 1);
     assert!(left[0].id > first.id && left[0].body == b"{\"v\":2}");
     assert_eq!(fixture.store.pending_reports(left[0].id, 9).unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_report_is_compared_as_a_whole_and_hashed_by_what_both_sides_spell_alike() {
+    let fixture = fixture();
+    let body = |time: &str| {
+        let condition = serde_json::json!({"type": "Ready", "status": "True", "lastTransitionTime": time});
+        serde_json::json!({"status": {"conditions": [condition]}}).to_string().into_bytes()
+    };
+    assert!(fixture.store.report(key(Kind::Pod, "p"), "u", body("1")).await.unwrap());
+    let first = fixture.store.reports_digest().unwrap();
+    assert!(fixture.store.report(key(Kind::Pod, "p"), "u", body("2")).await.unwrap());
+    assert_eq!(fixture.store.reports_digest().unwrap(), first);
+    let error = fixture.store.report(key(Kind::Pod, "p"), "u", b"no json".to_vec()).await.unwrap_err();
+    assert!(error.to_string().contains("a report"));
 }

@@ -5,9 +5,7 @@ use std::sync::atomic::Ordering;
 use edgecore_store::{JournalEntry, LedgerRow, TokenKey};
 use edgecore_sync::Phase;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use wire::{
-    CallReply, EntryAck, Kind, ObjectKey, ReportAck, ReportRefused, Version, WantReports, call, call_reply,
-};
+use wire::{CallReply, EntryAck, Kind, ObjectKey, ReportAck, ReportRefused, WantReports, call, call_reply};
 
 use crate::cloud::{both, pick, upsert};
 
@@ -39,7 +37,10 @@ async fn reports_go_out_until_they_are_acknowledged() {
     session.send(WantReports { inventory: true, uids: vec![] }).await;
     let inventory = session.wait_for(pick!(ReportInventory)).await;
     assert!(inventory.last && inventory.items.len() == 1);
-    assert_eq!(inventory.items[0].hash, Version::of(b"{\"status\":2}").to_vec());
+    assert_eq!(
+        inventory.items[0].hash,
+        wire::owned::report_hash(Kind::Pod, &serde_json::json!({"status": 2})).to_vec()
+    );
     session.send(WantReports { inventory: false, uids: vec!["u1".to_owned()] }).await;
     let resent = session.wait_for(pick!(Report)).await;
     assert_eq!(resent.id, newer.id);
