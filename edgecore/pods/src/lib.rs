@@ -22,3 +22,8 @@ pub mod rotation;
 pub mod termination;
 pub mod handle;
 pub mod io;
+
+#[cfg(any(test, feature = "testing"))]
+pub mod fake;
+#[cfg(test)]
+mod tests;

@@ -150,10 +150,18 @@ impl Machine {
     /// A try ended: with success, with failure, or without an answer (`None`: it counts as not made). The new value
     /// where it turned, or where a startup or liveness probe had its say.
     pub fn end(&mut self, success: Option<bool>, now: Elapsed) -> Option<bool> {
+        let said = success.and_then(|success| self.count(success));
         let eager = self.kind == Kind::Readiness && !self.value && self.in_a_hurry(now);
         let wait = if eager { EAGER.min(self.spec.period) } else { self.spec.period };
-        self.due = Some(now.plus(wait));
-        let success = success?;
+        // A startup probe ends with its success; after a failure of these two the container is restarted.
+        let over = self.kind != Kind::Readiness && said == Some(false)
+            || self.kind == Kind::Startup && said.is_some();
+        self.due = (!over).then(|| now.plus(wait));
+        said
+    }
+
+    /// Counts an answer; the new value where it turned, or where a startup or liveness probe had its say.
+    fn count(&mut self, success: bool) -> Option<bool> {
         self.streak =
             if self.streak.0 == success { (success, self.streak.1.saturating_add(1)) } else { (success, 1) };
         let needed = if success { self.spec.successes } else { self.spec.failures };
@@ -166,10 +174,6 @@ impl Machine {
             (Kind::Startup, _) | (Kind::Liveness, false) => true,
             (Kind::Readiness | Kind::Liveness, _) => false,
         };
-        if said {
-            // A startup probe ends with its success; after a failure the container is restarted.
-            self.due = None;
-        }
         (turned || said).then_some(success)
     }
 }

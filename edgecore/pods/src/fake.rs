@@ -1,0 +1,353 @@
+//! A runtime in memory, small and working: for tests of what stands on the port.
+//!
+//! Containers run until the test ends them; sandboxes hold until the test breaks them. It can be down, and it can be
+//! slow with one image.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use crate::runtime::{
+    Container, ContainerDetail, ContainerId, ContainerSpec, ContainerState, ExecResult, Image, Observed,
+    PullAuth, Runtime, RuntimeError, RuntimeVersion, Sandbox, SandboxId, SandboxSpec,
+};
+
+/// What the runtime holds, and how it behaves.
+#[derive(Debug, Default)]
+pub struct World {
+    /// Sandboxes.
+    pub sandboxes: Vec<Sandbox>,
+    /// Containers with their details.
+    pub containers: Vec<(Container, ContainerDetail)>,
+    /// Images that are not on the node and cannot be pulled.
+    pub missing_images: BTreeSet<String>,
+    /// Images whose pull never ends.
+    pub hanging_images: BTreeSet<String>,
+    /// Answers of commands by their first word; others succeed.
+    pub commands: BTreeMap<String, i32>,
+    /// It does not answer.
+    pub down: bool,
+    /// Everything that was asked for and changes something, in order.
+    pub calls: Vec<String>,
+    /// Nanoseconds since 1970, as the runtime's clock shows them.
+    pub now_ns: i64,
+    next: u32,
+}
+
+/// The runtime. Clones are one and the same.
+#[derive(Debug, Clone, Default)]
+pub struct Fake {
+    world: Arc<Mutex<World>>,
+    changed: Arc<Notify>,
+}
+
+impl World {
+    fn name(&mut self, kind: &str) -> String {
+        self.next += 1;
+        format!("{kind}{}", self.next)
+    }
+
+    /// Makes a sandbox that holds.
+    pub fn run_sandbox(&mut self, spec: &SandboxSpec) -> SandboxId {
+        self.add_sandbox(&spec.pod_uid, &spec.pod_namespace, &spec.pod_name, spec.attempt)
+    }
+
+    /// Makes a sandbox that holds, from the parts that count here.
+    pub fn add_sandbox(&mut self, uid: &str, namespace: &str, name: &str, attempt: u32) -> SandboxId {
+        let id = SandboxId(self.name("s"));
+        self.calls.push(format!("run sandbox {uid} {attempt}"));
+        let ip = format!("10.0.0.{}", self.next);
+        self.sandboxes.push(Sandbox {
+            id: id.clone(),
+            pod_uid: uid.to_owned(),
+            pod_name: name.to_owned(),
+            pod_namespace: namespace.to_owned(),
+            attempt,
+            ready: true,
+            created_at_ns: self.now_ns,
+            ips: vec![ip],
+        });
+        id
+    }
+
+    /// Makes a container that has not started.
+    pub fn create(
+        &mut self,
+        sandbox: &SandboxId,
+        name: &str,
+        attempt: u32,
+        annotations: BTreeMap<String, String>,
+    ) -> Result<ContainerId, RuntimeError> {
+        let Some(home) = self.sandboxes.iter().find(|s| s.id == *sandbox && s.ready) else {
+            return Err(RuntimeError::NotFound(format!("sandbox {}", sandbox.0)));
+        };
+        let uid = home.pod_uid.clone();
+        let taken = |c: &Container| c.pod_uid == uid && c.name == name && c.attempt == attempt;
+        if self.containers.iter().any(|(container, _)| taken(container)) {
+            return Err(RuntimeError::Failed(format!("name {name}_{uid}_{attempt} is reserved")));
+        }
+        let id = ContainerId(self.name("c"));
+        let container = Container {
+            id: id.clone(),
+            sandbox: sandbox.clone(),
+            pod_uid: uid,
+            name: name.to_owned(),
+            attempt,
+            state: ContainerState::Created,
+            created_at_ns: self.now_ns,
+            image: "image".to_owned(),
+            image_ref: "sha256:image".to_owned(),
+            annotations,
+        };
+        let detail = ContainerDetail {
+            state: ContainerState::Created,
+            started_at_ns: 0,
+            finished_at_ns: 0,
+            exit_code: 0,
+            reason: String::new(),
+            message: String::new(),
+            image: "image".to_owned(),
+            image_ref: "sha256:image".to_owned(),
+            log_path: String::new(),
+        };
+        self.containers.push((container, detail));
+        Ok(id)
+    }
+
+    /// Starts a container.
+    pub fn start(&mut self, id: &ContainerId) -> Result<(), RuntimeError> {
+        let now = self.now_ns;
+        let (container, detail) = self.by_id(id)?;
+        container.state = ContainerState::Running;
+        detail.state = ContainerState::Running;
+        detail.started_at_ns = now;
+        let call = format!("start {} {} {}", container.pod_uid, container.name, container.attempt);
+        self.calls.push(call);
+        Ok(())
+    }
+
+    /// Ends a container by itself.
+    pub fn exit(&mut self, id: &ContainerId, code: i32) {
+        let now = self.now_ns;
+        if let Ok((container, detail)) = self.by_id(id)
+            && matches!(container.state, ContainerState::Running | ContainerState::Unknown)
+        {
+            container.state = ContainerState::Exited;
+            detail.state = ContainerState::Exited;
+            detail.finished_at_ns = now;
+            detail.exit_code = code;
+            detail.reason = if code == 0 { "Completed" } else { "Error" }.to_owned();
+        }
+    }
+
+    /// Stops a container from outside.
+    pub fn stop(&mut self, id: &ContainerId) {
+        if let Ok((container, _)) = self.by_id(id)
+            && matches!(container.state, ContainerState::Running | ContainerState::Unknown)
+        {
+            let call = format!("stop {} {} {}", container.pod_uid, container.name, container.attempt);
+            self.calls.push(call);
+            self.exit(id, 143);
+        }
+    }
+
+    /// Stops a sandbox and everything in it.
+    pub fn stop_sandbox(&mut self, id: &SandboxId) {
+        let inside: Vec<ContainerId> =
+            self.containers.iter().filter(|(c, _)| c.sandbox == *id).map(|(c, _)| c.id.clone()).collect();
+        inside.iter().for_each(|id| self.stop(id));
+        self.sandboxes
+            .iter_mut()
+            .filter(|sandbox| sandbox.id == *id)
+            .for_each(|sandbox| sandbox.ready = false);
+    }
+
+    /// Removes a stopped sandbox with what is in it.
+    pub fn remove_sandbox(&mut self, id: &SandboxId) {
+        self.sandboxes.retain(|sandbox| sandbox.id != *id);
+        self.containers.retain(|(container, _)| container.sandbox != *id);
+    }
+
+    /// Removes a container.
+    pub fn remove(&mut self, id: &ContainerId) -> Result<(), RuntimeError> {
+        let running = |c: &Container| c.id == *id && c.state == ContainerState::Running;
+        if self.containers.iter().any(|(container, _)| running(container)) {
+            return Err(RuntimeError::Failed(format!("container {} runs", id.0)));
+        }
+        self.containers.retain(|(container, _)| container.id != *id);
+        Ok(())
+    }
+
+    /// The machine lost power and is up again: nothing runs, and all is remembered.
+    pub fn reboot(&mut self) {
+        for sandbox in &mut self.sandboxes {
+            sandbox.ready = false;
+            sandbox.ips.clear();
+        }
+        let running: Vec<ContainerId> = self.running().map(|container| container.id.clone()).collect();
+        running.iter().for_each(|id| self.exit(id, 255));
+    }
+
+    /// Containers that run.
+    pub fn running(&self) -> impl Iterator<Item = &Container> {
+        self.containers.iter().map(|(container, _)| container).filter(|c| c.state == ContainerState::Running)
+    }
+
+    /// All that a look sees.
+    pub fn observed(&self) -> Observed {
+        Observed {
+            sandboxes: self.sandboxes.clone(),
+            containers: self.containers.iter().map(|(container, _)| container.clone()).collect(),
+        }
+    }
+
+    fn by_id(&mut self, id: &ContainerId) -> Result<(&mut Container, &mut ContainerDetail), RuntimeError> {
+        let found = self.containers.iter_mut().find(|(container, _)| container.id == *id);
+        found.map(|(c, d)| (c, d)).ok_or_else(|| RuntimeError::NotFound(format!("container {}", id.0)))
+    }
+}
+
+impl Fake {
+    /// Looks at, or changes, what the runtime holds; whoever waits for a change is woken.
+    pub fn world<T>(&self, work: impl FnOnce(&mut World) -> T) -> T {
+        let result = work(&mut self.lock());
+        self.changed.notify_waiters();
+        result
+    }
+
+    fn lock(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ask<T>(&self, work: impl FnOnce(&mut World) -> Result<T, RuntimeError>) -> Result<T, RuntimeError> {
+        let mut world = self.lock();
+        if world.down {
+            return Err(RuntimeError::Unavailable("the fake is down".to_owned()));
+        }
+        work(&mut world)
+    }
+}
+
+impl Runtime for Fake {
+    async fn version(&self) -> Result<RuntimeVersion, RuntimeError> {
+        self.ask(|_| Ok(RuntimeVersion { name: "fake".to_owned(), version: "1".to_owned() }))
+    }
+
+    async fn observe(&self) -> Result<Observed, RuntimeError> {
+        self.ask(|world| Ok(world.observed()))
+    }
+
+    async fn sandbox_ips(&self, id: &SandboxId) -> Result<Vec<String>, RuntimeError> {
+        self.ask(|world| {
+            let found = world.sandboxes.iter().find(|sandbox| sandbox.id == *id);
+            found.map(|s| s.ips.clone()).ok_or_else(|| RuntimeError::NotFound(format!("sandbox {}", id.0)))
+        })
+    }
+
+    async fn container(&self, id: &ContainerId) -> Result<ContainerDetail, RuntimeError> {
+        self.ask(|world| world.by_id(id).map(|(_, detail)| detail.clone()))
+    }
+
+    async fn run_sandbox(&self, spec: &SandboxSpec) -> Result<SandboxId, RuntimeError> {
+        self.ask(|world| Ok(world.run_sandbox(spec)))
+    }
+
+    async fn stop_sandbox(&self, id: &SandboxId) -> Result<(), RuntimeError> {
+        self.ask(|world| {
+            world.stop_sandbox(id);
+            Ok(())
+        })
+    }
+
+    async fn remove_sandbox(&self, id: &SandboxId) -> Result<(), RuntimeError> {
+        self.ask(|world| {
+            world.remove_sandbox(id);
+            Ok(())
+        })
+    }
+
+    async fn create_container(
+        &self,
+        sandbox: &SandboxId,
+        _sandbox_spec: &SandboxSpec,
+        spec: &ContainerSpec,
+    ) -> Result<ContainerId, RuntimeError> {
+        self.ask(|world| world.create(sandbox, &spec.name, spec.attempt, spec.annotations.clone()))
+    }
+
+    async fn start_container(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+        self.ask(|world| world.start(id))
+    }
+
+    async fn stop_container(&self, id: &ContainerId, _grace: Duration) -> Result<(), RuntimeError> {
+        self.ask(|world| {
+            world.stop(id);
+            Ok(())
+        })
+    }
+
+    async fn remove_container(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+        self.ask(|world| world.remove(id))
+    }
+
+    async fn exec(
+        &self,
+        _id: &ContainerId,
+        command: &[String],
+        _timeout: Duration,
+    ) -> Result<ExecResult, RuntimeError> {
+        self.ask(|world| {
+            let word = command.first().cloned().unwrap_or_default();
+            let exit_code = world.commands.get(&word).copied().unwrap_or(0);
+            world.calls.push(format!("exec {}", command.join(" ")));
+            Ok(ExecResult { exit_code, stdout: b"said".to_vec(), stderr: Vec::new() })
+        })
+    }
+
+    async fn image(&self, name: &str) -> Result<Option<Image>, RuntimeError> {
+        self.ask(|world| {
+            let absent = world.missing_images.contains(name) || world.hanging_images.contains(name);
+            Ok((!absent).then(|| image(name)))
+        })
+    }
+
+    async fn pull(
+        &self,
+        name: &str,
+        _auth: &[PullAuth],
+        _sandbox: &SandboxSpec,
+    ) -> Result<Image, RuntimeError> {
+        let hangs = self.ask(|world| Ok(world.hanging_images.contains(name)))?;
+        if hangs {
+            std::future::pending::<()>().await;
+        }
+        self.ask(|world| {
+            if world.missing_images.contains(name) {
+                let message = format!("failed to pull {name}: not found");
+                return Err(RuntimeError::Image { reason: "ErrImagePull", message });
+            }
+            Ok(image(name))
+        })
+    }
+
+    async fn reopen_log(&self, _id: &ContainerId) -> Result<(), RuntimeError> {
+        self.ask(|_| Ok(()))
+    }
+
+    async fn changed(&self, most: Duration) {
+        // Running out of time is a hint too.
+        let _ = tokio::time::timeout(most, self.changed.notified()).await;
+    }
+}
+
+fn image(name: &str) -> Image {
+    Image {
+        id: format!("sha256:{name}"),
+        names: vec![name.to_owned()],
+        uid: None,
+        username: String::new(),
+        size: 1,
+    }
+}

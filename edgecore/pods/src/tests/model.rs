@@ -1,0 +1,213 @@
+//! The life of one pod under everything that can happen to it, step by step against a runtime in memory.
+//!
+//! The engine's process dies between, and in the middle of, steps; power is lost; sandboxes break; containers end. In
+//! the end the pod is as it should be, and on the way nothing was done that upstream's users would not expect.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use crate::desired::{Desired, Role};
+use crate::runtime::ContainerState;
+use crate::tests::kit::{Sim, UID, pod};
+
+#[derive(Debug, Clone)]
+enum Happens {
+    /// The engine looks and takes some steps.
+    Turn { steps: usize },
+    /// Time passes.
+    Pass { ms: u64 },
+    /// A running container ends.
+    Exit { which: prop::sample::Index, code: i32 },
+    /// The engine's process dies.
+    Crash,
+    /// Power is lost.
+    Reboot,
+    /// The newest sandbox breaks.
+    SandboxBreaks,
+    /// The runtime loses what it knows of a container.
+    ContainerVanishes { which: prop::sample::Index },
+    /// A container is in a state nobody knows.
+    ContainerUnknown { which: prop::sample::Index },
+    /// The API server deletes the pod.
+    Delete,
+}
+
+fn happens() -> impl Strategy<Value = Happens> {
+    prop_oneof![
+        8 => (0_usize..6).prop_map(|steps| Happens::Turn { steps }),
+        4 => (0_u64..400_000).prop_map(|ms| Happens::Pass { ms }),
+        4 => (any::<prop::sample::Index>(), 0_i32..2).prop_map(|(which, code)| Happens::Exit { which, code }),
+        2 => Just(Happens::Crash),
+        1 => Just(Happens::Reboot),
+        1 => Just(Happens::SandboxBreaks),
+        1 => any::<prop::sample::Index>().prop_map(|which| Happens::ContainerVanishes { which }),
+        1 => any::<prop::sample::Index>().prop_map(|which| Happens::ContainerUnknown { which }),
+        1 => Just(Happens::Delete),
+    ]
+}
+
+fn pods() -> impl Strategy<Value = Desired> {
+    let policy = prop::sample::select(vec!["Always", "OnFailure", "Never"]);
+    (policy, 0_usize..3, any::<bool>(), 1_usize..3, any::<bool>()).prop_map(
+        |(policy, inits, sidecar, apps, port)| {
+            let mut init: Vec<_> = (0..inits).map(|n| json!({"name": format!("i{n}")})).collect();
+            if sidecar {
+                init.insert(init.len() / 2, json!({"name": "side", "restartPolicy": "Always"}));
+            }
+            let ports = if port { json!([{"containerPort": 80, "hostPort": 80}]) } else { json!([]) };
+            let apps: Vec<_> = (0..apps).map(|n| json!({"name": format!("a{n}"), "ports": ports})).collect();
+            pod(json!({"restartPolicy": policy, "initContainers": init, "containers": apps}))
+        },
+    )
+}
+
+/// What must hold after every single event.
+fn check_always(sim: &Sim, restarts: &mut std::collections::BTreeMap<String, u32>, over: &mut bool) {
+    for (_, container) in sim.desired.containers() {
+        let alive = sim.world.running().filter(|c| c.name == container.name).count();
+        assert!(alive <= 1, "{} runs {alive} times", container.name);
+        let count = sim.history.ran(&container.name).map_or(0, |ran| ran.restarts);
+        let before = restarts.entry(container.name.clone()).or_default();
+        assert!(
+            count >= *before || sim.stored.is_empty(),
+            "{} counts {count} after {before}",
+            container.name
+        );
+        // Only what is on the disk is ever reported.
+        let kept = crate::history::History::decode(&sim.stored).ok();
+        *before = kept.and_then(|history| Some(history.ran(&container.name)?.restarts)).unwrap_or(*before);
+    }
+    // An app container runs only where every plain init container succeeded in the same sandbox.
+    for app in sim.desired.apps() {
+        for running in sim.world.running().filter(|c| c.name == app.name) {
+            for (role, init) in sim.desired.inits().filter(|(role, _)| *role == Role::Init) {
+                let ran = sim.history.ran(&init.name).and_then(|ran| ran.current.as_ref());
+                let through = ran.is_some_and(|run| {
+                    run.sandbox == running.sandbox.0
+                        && run.ended.as_ref().is_some_and(|end| end.exit_code == 0)
+                });
+                let known = sim.history.ran(&app.name).and_then(|ran| ran.current.as_ref());
+                let adopted = known.is_some_and(|run| run.sandbox == running.sandbox.0);
+                assert!(through || adopted, "{} runs before {} ({role:?})", app.name, init.name);
+            }
+        }
+    }
+    let now_over = sim.history.verdict.is_some();
+    assert!(now_over || !*over || sim.memory == crate::memory::Memory::default(), "a verdict was taken back");
+    *over = now_over;
+}
+
+fn apply(sim: &mut Sim, event: &Happens, boots: &mut u32) {
+    match event {
+        Happens::Turn { steps } => {
+            sim.look();
+            let over = sim.history.verdict.is_some();
+            sim.calls();
+            sim.act(*steps);
+            let calls = sim.calls();
+            let starts = calls.iter().any(|call| call.starts_with("start") || call.starts_with("run"));
+            assert!(!(over && starts), "what is over runs again: {calls:?}");
+            sim.look();
+        }
+        Happens::Pass { ms } => sim.pass(Duration::from_millis(*ms)),
+        Happens::Exit { which, code } => {
+            let running: Vec<_> = sim.world.running().map(|c| c.id.clone()).collect();
+            if !running.is_empty() {
+                sim.world.exit(which.get(&running), *code);
+            }
+        }
+        Happens::Crash => {
+            let before: Vec<_> = sim.world.running().map(|c| c.id.clone()).collect();
+            sim.crash();
+            let after: Vec<_> = sim.world.running().map(|c| c.id.clone()).collect();
+            assert_eq!(before, after);
+        }
+        Happens::Reboot => {
+            *boots += 1;
+            sim.reboot(&format!("b{boots}"));
+        }
+        Happens::SandboxBreaks => {
+            if let Some(sandbox) = sim.world.sandboxes.last_mut() {
+                sandbox.ready = false;
+            }
+        }
+        Happens::ContainerVanishes { which } => {
+            if !sim.world.containers.is_empty() {
+                let at = which.index(sim.world.containers.len());
+                sim.world.containers.remove(at);
+            }
+        }
+        Happens::ContainerUnknown { which } => {
+            let mut running: Vec<_> =
+                sim.world.containers.iter_mut().filter(|(c, _)| c.state == ContainerState::Running).collect();
+            if !running.is_empty() {
+                let at = which.index(running.len());
+                running[at].0.state = ContainerState::Unknown;
+            }
+        }
+        Happens::Delete => sim.delete(),
+    }
+}
+
+/// Nothing bad happens any more; plain init containers succeed.
+fn calm(sim: &mut Sim) {
+    for _ in 0..40 {
+        sim.settle();
+        let inits: Vec<_> = sim
+            .desired
+            .inits()
+            .filter(|(role, _)| *role == Role::Init)
+            .filter_map(|(_, container)| sim.running(&container.name))
+            .collect();
+        inits.iter().for_each(|id| sim.world.exit(id, 0));
+        sim.pass(Duration::from_secs(301));
+    }
+    sim.settle();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_life_ends_well(desired in pods(), events in prop::collection::vec(happens(), 0..40)) {
+        let mut sim = Sim::new(desired);
+        let (mut restarts, mut over, mut boots) = (std::collections::BTreeMap::new(), false, 0);
+        for event in &events {
+            apply(&mut sim, event, &mut boots);
+            check_always(&sim, &mut restarts, &mut over);
+        }
+        calm(&mut sim);
+        let running = |name: &str| sim.running(name).is_some();
+        if sim.desired.deleting {
+            prop_assert!(sim.world.containers.is_empty() && sim.world.sandboxes.is_empty());
+            prop_assert!(sim.memory.cleared);
+        } else if let Some(verdict) = &sim.history.verdict {
+            prop_assert!(sim.world.running().next().is_none());
+            let phase = if verdict.succeeded { "Succeeded" } else { "Failed" };
+            let status = sim.status();
+            prop_assert_eq!(status["phase"].as_str(), Some(phase));
+        } else {
+            for container in sim.desired.apps() {
+                let policy = sim.desired.restart_policy();
+                let ended = sim.history.ran(&container.name).and_then(|ran| ran.ended());
+                let done = ended.is_some_and(|ended| !crate::restart::restarts(policy, ended.exit_code));
+                prop_assert!(running(&container.name) || done, "{} does not run", container.name);
+            }
+            let ready = sim.world.sandboxes.iter().filter(|s| s.ready && s.pod_uid == UID).count();
+            prop_assert_eq!(ready, 1);
+            // Nothing is written, and nothing done, when nothing happens.
+            let before = sim.stored.clone();
+            sim.pass(Duration::from_hours(1));
+            sim.settle();
+            prop_assert_eq!(&before, &sim.stored);
+            // And the engine's restart touches nothing.
+            sim.calls();
+            sim.crash();
+            sim.settle();
+            prop_assert!(sim.calls().is_empty());
+            prop_assert_eq!(before, sim.stored);
+        }
+    }
+}
