@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use edgecore_volumes::Quantity;
 use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
 
-type List<'a> = Option<&'a BTreeMap<String, Quantity>>;
+type List<'a> = Option<&'a BTreeMap<String, ApiQuantity>>;
 
 /// `Guaranteed` where every container has limits for CPU and memory and its requests equal them, `BestEffort` where
 /// nothing is asked for at all, else `Burstable`.
@@ -29,10 +30,9 @@ pub fn class(pod: &Pod) -> &'static str {
     }
 }
 
-/// The amount asked for; nothing and zero are the same.
-fn amount<'a>(list: List<'a>, name: &str) -> Option<&'a str> {
-    let text = list?.get(name)?.0.as_str();
-    (!text.is_empty() && text != "0").then_some(text)
+/// The amount asked for; nothing and zero are the same. By amount and not by text: `1Gi` is `1073741824`.
+fn amount(list: List<'_>, name: &str) -> Option<Quantity> {
+    Quantity::parse(&list?.get(name)?.0).ok().filter(|amount| !amount.is_zero())
 }
 
 #[cfg(test)]
@@ -52,6 +52,10 @@ mod tests {
         check(json!({"limits": {"cpu": "1", "memory": "1Gi"}}), "Guaranteed");
         check(
             json!({"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "1", "memory": "1Gi"}}),
+            "Guaranteed",
+        );
+        check(
+            json!({"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "1000m", "memory": "1073741824"}}),
             "Guaranteed",
         );
         check(json!({"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "500m"}}), "Burstable");

@@ -164,15 +164,19 @@ impl Planner<'_> {
             return payload::downward_files(items, audience, self.downward).map_err(together);
         }
         if let Some(source) = &source.service_account_token {
-            let token = self.sources.tokens.get(&TokenWant::of(source)).ok_or_else(|| {
-                let account = self.spec.service_account_name.as_deref().unwrap_or("default");
-                Problem::missing(format!(
-                    "failed to fetch token: no token for service account {account:?} on this node yet"
-                ))
-            })?;
+            let want = TokenWant::of(source);
+            let token = self.sources.tokens.get(&want).ok_or_else(|| self.no_token(&want))?;
             return Ok(Payload::from([(source.path.clone(), audience.token(&token.0))]));
         }
         Err(Problem::refused("projection source is not supported"))
+    }
+
+    fn no_token(&self, want: &TokenWant) -> Problem {
+        let account = self.spec.service_account_name.as_deref().unwrap_or("default");
+        Problem::missing(match self.sources.refusals.get(want) {
+            Some(reason) => format!("failed to fetch token: {reason}"),
+            None => format!("failed to fetch token: none for service account {account:?} on this node yet"),
+        })
     }
 
     fn files(&self, payload: Payload, memory: bool, audience: &Audience) -> Result<Kind, Problem> {

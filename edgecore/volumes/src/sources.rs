@@ -51,6 +51,8 @@ pub struct Sources {
     pub secrets: BTreeMap<String, Masked<Secret>>,
     /// Tokens.
     pub tokens: BTreeMap<TokenWant, Masked<String>>,
+    /// Why the cloud gave no token, where it said so.
+    pub refusals: BTreeMap<TokenWant, String>,
 }
 
 /// What a pod is made from.

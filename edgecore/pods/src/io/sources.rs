@@ -66,12 +66,15 @@ pub(super) fn sources<R: Runtime>(shared: &Shared<R>, desired: &Desired) -> Resu
     }
     let now = shared.store.stamp();
     for want in tokens {
-        if let Some(token) = shared.store.token(&token_key(desired, &want))? {
+        let key = token_key(desired, &want);
+        if let Some(token) = shared.store.token(&key)? {
             if token.expired(&now) {
                 let note = "the service account token is past its expiry and cannot be renewed while the cloud is away";
                 shared.events.tell(Event::pod(desired, true, "TokenExpired", note));
             }
             found.tokens.insert(want, token.token);
+        } else if let Some(reason) = shared.store.token_refusal(&key) {
+            found.refusals.insert(want, reason);
         }
     }
     Ok(found)

@@ -153,10 +153,16 @@ fn a_token_belongs_to_the_user_all_containers_share() {
 }
 
 #[test]
-fn a_token_that_is_not_here_yet_keeps_the_volume_waiting() {
+fn a_token_that_is_not_here_keeps_the_volume_waiting_and_says_why() {
     let volume = ACCESS.replace("3607", "600");
     let message = one(&volume, r#","serviceAccountName":"app""#).unwrap_err();
-    assert!(message.contains(r#"no token for service account "app""#), "{message}");
+    assert!(message.contains(r#"none for service account "app""#), "{message}");
+
+    let mut sources = sources();
+    let want = TokenWant { audience: String::new(), expiration_seconds: 600 };
+    sources.refusals.insert(want, r#"serviceaccounts "app" not found"#.to_owned());
+    let plan = plan(&pod(&format!("[{volume}]"), ""), &sources, &Echo);
+    assert_eq!(plan.problems[0].message, r#"failed to fetch token: serviceaccounts "app" not found"#);
 }
 
 #[test]

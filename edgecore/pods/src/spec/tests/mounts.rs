@@ -85,5 +85,5 @@ fn an_unknown_propagation_is_an_error() {
     let container =
         container(&json!([{"name": "a", "mountPath": "/a", "mountPropagation": "Sideways"}]), &json!({}));
     let paths = Paths { volumes: &[bound(0, false)], etc_hosts: None, termination_log: "/state/log" };
-    assert!(super::mounts(&container, &paths).unwrap_err().message.contains("Sideways"));
+    assert!(mounts(&container, &paths).unwrap_err().message.contains("Sideways"));
 }
