@@ -4,6 +4,7 @@
 //! probes have to say, and when something falls due; it never waits for the runtime: looks and steps are taken beside
 //! it, one worker per pod.
 
+mod cgroups;
 mod engine;
 mod entry;
 mod events;

@@ -1,5 +1,5 @@
-//! Effects: the volumes of pods on disk. Everything here blocks; call it where blocking is allowed. Calls for
-//! different pods may run side by side, calls for one pod must not.
+//! Effects: the volumes of pods on disk. Everything here blocks; call it where blocking is allowed. Calls may run
+//! side by side; those that change the files of one pod wait for each other.
 
 mod empty;
 mod files;
@@ -11,6 +11,7 @@ mod sub_path;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kit::WallTime;
 
@@ -19,10 +20,15 @@ use crate::kinds::{Kind, Medium, Plan, Volume};
 use crate::layout::{NameError, PodDir};
 use crate::mount::{BoundMount, MountError, MountRequest};
 
-/// The directories of pods under the state directory.
+/// How many pods can change at once at most. More only costs memory; a pod that hangs (a path of the host on a dead
+/// network) holds up one in so many others.
+const LOCKS: usize = 64;
+
+/// The directories of pods under the state directory. Clones share the locks: make one for the whole process.
 #[derive(Debug, Clone)]
 pub struct VolumeDirs {
     pods: PathBuf,
+    locks: Arc<[Mutex<()>; LOCKS]>,
 }
 
 /// What a publication did.
@@ -62,12 +68,13 @@ impl From<NameError> for Failure {
 impl VolumeDirs {
     /// Directories under a state directory (absolute).
     pub fn new(state_dir: &Path) -> Self {
-        Self { pods: state_dir.join("pods") }
+        Self { pods: state_dir.join("pods"), locks: Arc::new([const { Mutex::new(()) }; LOCKS]) }
     }
 
     /// Makes the pod's volumes be as planned. What is already so is not written again. Safe to repeat at any time,
     /// also while containers use the volumes, and after a crash or power cut at any instant. `now` only names things.
     pub fn publish(&self, pod_uid: &str, plan: &Plan, now: WallTime) -> Published {
+        let _one = self.one_at_a_time(pod_uid);
         let mut done = Published { changed: Vec::new(), problems: plan.problems.clone() };
         for volume in &plan.volumes {
             match self.publish_one(pod_uid, volume, now) {
@@ -90,6 +97,7 @@ impl VolumeDirs {
         plan: &Plan,
         requests: &[MountRequest],
     ) -> Result<Vec<BoundMount>, MountError> {
+        let _one = self.one_at_a_time(pod_uid);
         let pod = self.pod(pod_uid).map_err(|error| MountError(error.to_string()))?;
         requests.iter().map(|request| sub_path::bind(&pod, container, plan, request)).collect()
     }
@@ -119,12 +127,14 @@ impl VolumeDirs {
 
     /// Takes down the subPath binds of one container, once it is gone for good.
     pub fn unbind(&self, pod_uid: &str, container: &str) -> io::Result<()> {
+        let _one = self.one_at_a_time(pod_uid);
         sub_path::unbind(&self.pod(pod_uid)?, container)
     }
 
     /// Unmounts and removes everything of a pod. Call only when no container of it is left. Never leaves the pod's
     /// directory: neither symbolic links nor mounts are followed. Fine if there is nothing.
     pub fn unpublish(&self, pod_uid: &str) -> io::Result<()> {
+        let _one = self.one_at_a_time(pod_uid);
         remove::pod(&self.pods, &self.pod(pod_uid)?)
     }
 
@@ -147,6 +157,13 @@ impl VolumeDirs {
             }
         }
         Ok(over)
+    }
+
+    /// Holds off everybody else who changes this pod's files. What a panic left behind is repaired like what a crash
+    /// leaves behind, so a poisoned lock is none.
+    fn one_at_a_time(&self, uid: &str) -> MutexGuard<'_, ()> {
+        let sum = uid.bytes().fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(byte)));
+        self.locks[sum % LOCKS].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn pod(&self, uid: &str) -> Result<PodDir, NameError> {

@@ -7,10 +7,12 @@ use edgecore_volumes::{Plan, Published, Trouble, VolumeDirs, VolumeError, plan};
 
 use crate::desired::Desired;
 use crate::event::Event;
+use crate::io::cgroups;
 use crate::io::shared::Shared;
 use crate::io::sources::{SourceError, sources};
 use crate::runtime::Runtime;
 use crate::spec::Values;
+use crate::spec::sandbox::cgroup;
 
 /// The pod's volumes as they must be now.
 pub(super) fn planned<R: Runtime>(
@@ -74,6 +76,10 @@ pub(super) async fn clear(dirs: &VolumeDirs, uid: &str, logs: PathBuf) -> std::i
     let (dirs, uid) = (dirs.clone(), uid.to_owned());
     blocking(move || {
         dirs.unpublish(&uid)?;
+        // An empty cgroup that cannot be removed costs little; a pod that never ends would cost more.
+        if let Err(error) = cgroups::remove(Path::new(cgroups::ROOT), &cgroup(&uid)) {
+            tracing::warn!(uid, %error, "the pod's cgroup cannot be removed");
+        }
         fine_if_gone(std::fs::remove_dir_all(logs))
     })
     .await

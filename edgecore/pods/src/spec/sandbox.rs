@@ -67,12 +67,17 @@ pub fn sandbox_spec(pod: &Pod, node: &NodeFacts, attempt: u32) -> Result<Sandbox
         run_as_group: context.and_then(|context| context.run_as_group),
         // The pause process needs nothing, whatever the containers may do.
         seccomp: Seccomp::RuntimeDefault,
-        cgroup_parent: format!("{CGROUP_PARENT}/pod{uid}"),
+        cgroup_parent: cgroup(&uid),
         pod_uid: uid,
         pod_name: name,
         pod_namespace: namespace,
     };
     Ok(SandboxPlan { spec, warnings })
+}
+
+/// The cgroup that all cgroups of a pod lie in.
+pub fn cgroup(pod_uid: &str) -> String {
+    format!("{CGROUP_PARENT}/pod{pod_uid}")
 }
 
 /// Which namespaces the pod shares with what.

@@ -175,3 +175,26 @@ fn a_full_disk_leaves_the_old_files() {
     assert!(state.publish(files("secret", &[("a", "2")], true)));
     expect(&root, &[("a", "2")]);
 }
+
+#[test]
+fn publications_side_by_side_do_not_harm_each_other() {
+    let state = State::new();
+    let root = state.volume("config");
+    std::thread::scope(|threads| {
+        for thread in 0..4 {
+            let (state, root) = (&state, &root);
+            threads.spawn(move || {
+                for round in 0..50 {
+                    let text = format!("{thread}-{round}");
+                    state.publish(files("config", &[("a", &text), ("b", &text)], false));
+                    assert!(fs::metadata(root.join("..data")).is_ok());
+                }
+            });
+        }
+    });
+    let seen = seen(&root);
+    assert_eq!(seen["a"], seen["b"]);
+    assert!(seen["a"].ends_with("-49"));
+    state.publish(files("config", &[("a", "1")], false));
+    expect(&root, &[("a", "1")]);
+}
