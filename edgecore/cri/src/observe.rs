@@ -20,7 +20,7 @@ pub(crate) fn observed(sandboxes: Vec<cri::PodSandbox>, containers: Vec<cri::Con
 
 fn sandbox(mut seen: cri::PodSandbox) -> Option<Sandbox> {
     let pod_uid = seen.labels.remove(LABEL_POD_UID)?;
-    let ready = seen.state() == cri::PodSandboxState::SandboxReady;
+    let ready = is_ready(seen.state);
     let metadata = seen.metadata?;
     Some(Sandbox {
         id: SandboxId(seen.id),
@@ -37,7 +37,7 @@ fn sandbox(mut seen: cri::PodSandbox) -> Option<Sandbox> {
 fn container(mut seen: cri::Container) -> Option<Container> {
     let pod_uid = seen.labels.remove(LABEL_POD_UID)?;
     let name = seen.labels.remove(LABEL_CONTAINER_NAME)?;
-    let state = state(seen.state());
+    let state = state(seen.state);
     Some(Container {
         id: ContainerId(seen.id),
         sandbox: SandboxId(seen.pod_sandbox_id),
@@ -52,18 +52,23 @@ fn container(mut seen: cri::Container) -> Option<Container> {
     })
 }
 
-const fn state(state: cri::ContainerState) -> ContainerState {
-    match state {
-        cri::ContainerState::ContainerCreated => ContainerState::Created,
-        cri::ContainerState::ContainerRunning => ContainerState::Running,
-        cri::ContainerState::ContainerExited => ContainerState::Exited,
-        cri::ContainerState::ContainerUnknown => ContainerState::Unknown,
+/// A state that this release does not know is unknown, not the first of the list.
+fn state(number: i32) -> ContainerState {
+    match cri::ContainerState::try_from(number) {
+        Ok(cri::ContainerState::ContainerCreated) => ContainerState::Created,
+        Ok(cri::ContainerState::ContainerRunning) => ContainerState::Running,
+        Ok(cri::ContainerState::ContainerExited) => ContainerState::Exited,
+        Ok(cri::ContainerState::ContainerUnknown) | Err(_) => ContainerState::Unknown,
     }
+}
+
+fn is_ready(number: i32) -> bool {
+    cri::PodSandboxState::try_from(number) == Ok(cri::PodSandboxState::SandboxReady)
 }
 
 /// More of one container.
 pub(crate) fn detail(seen: cri::ContainerStatus) -> ContainerDetail {
-    let state = state(seen.state());
+    let state = state(seen.state);
     ContainerDetail {
         state,
         started_at_ns: seen.started_at,
@@ -84,7 +89,7 @@ fn named(image: String, user: String) -> String {
 
 /// Addresses of a sandbox: none on the host's network, and none of a dead one.
 pub(crate) fn ips(seen: cri::PodSandboxStatus) -> Vec<String> {
-    if seen.state() != cri::PodSandboxState::SandboxReady {
+    if !is_ready(seen.state) {
         return Vec::new();
     }
     seen.network
@@ -158,9 +163,10 @@ mod tests {
     }
 
     #[test]
-    fn a_state_of_a_newer_runtime_is_unknown_or_created_never_running() {
+    fn a_state_of_a_newer_runtime_is_unknown() {
         let seen = cri::ContainerStatus { state: 99, ..Default::default() };
-        assert_ne!(detail(seen).state, ContainerState::Running);
+        assert_eq!(detail(seen).state, ContainerState::Unknown);
+        assert!(!is_ready(99) && is_ready(0));
     }
 
     #[test]

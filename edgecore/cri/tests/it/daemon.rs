@@ -132,8 +132,20 @@ impl Daemon {
 
     /// Sends a signal to containerd itself.
     pub(crate) fn signal(&self, signal: Signal) {
+        rustix::process::kill_process(Pid::from_raw(self.pid()).unwrap(), signal).unwrap();
+    }
+
+    /// Runs a program in its network namespace.
+    pub(crate) fn inside(&self, command: &[&str]) -> String {
+        let pid = self.pid().to_string();
+        let output = Command::new("nsenter").args(["-t", &pid, "-n", "--"]).args(command).output().unwrap();
+        assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn pid(&self) -> i32 {
         let config = self.path("config.toml");
-        let pid = processes()
+        processes()
             .find(|pid| {
                 let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
                 let mut words = line.split(|byte| *byte == 0);
@@ -141,8 +153,7 @@ impl Daemon {
                 program.ends_with(b"containerd")
                     && words.any(|word| word == config.as_os_str().as_encoded_bytes())
             })
-            .expect("containerd runs");
-        rustix::process::kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+            .expect("containerd runs")
     }
 
     /// What containerd wrote.
@@ -254,14 +265,16 @@ fn shell(dir: &Path) -> Child {
         export PATH="$(dirname "$1"):$PATH"
         while :; do "$1" --config "$2/config.toml" >>"$2/log" 2>&1 || true; done
     "#;
-    Command::new("unshare")
+    // Should the test be killed, the kernel kills this too.
+    Command::new("setpriv")
+        .args(["--pdeathsig", "KILL", "--", "unshare"])
         .args(["--net", "--mount", "--pid", "--fork", "--kill-child=KILL", "--mount-proc"])
         .args(["--propagation", "private", "--", "/bin/sh", "-c", script, "sh", &program])
         .arg(dir)
         .stdin(Stdio::null())
         .process_group(0)
         .spawn()
-        .expect("unshare (util-linux) runs")
+        .expect("setpriv and unshare (util-linux) run")
 }
 
 fn configuration(dir: &Path) -> String {

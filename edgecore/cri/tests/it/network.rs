@@ -34,16 +34,24 @@ async fn pods_have_addresses_and_reach_each_other() {
     let other = cri.run_sandbox(&client).await.unwrap();
     let id = cri.create_container(&other, &client, &container(&client, "c", "sleep 1000")).await.unwrap();
     cri.start_container(&id).await.unwrap();
-    let gateway = "10.244.7.1";
-    for address in [format!("{}:8080", ips[0]), format!("{gateway}:18080")] {
-        let command = ["wget", "-q", "-O", "-", "-T", "2", &format!("http://{address}/")].map(str::to_owned);
-        let page = daemon
-            .eventually("page", async || {
-                let result = cri.exec(&id, &command, Duration::from_secs(10)).await.unwrap();
-                (result.exit_code == 0).then_some(result.stdout)
-            })
-            .await;
-        assert_eq!(page, b"page\n", "{address}");
+    // From pod to pod, and from the node to the pod, by its address and by the port of the node.
+    let ask = "printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc $0 $1";
+    let command = ["/bin/sh", "-c", ask, &ips[0], "8080"].map(str::to_owned);
+    daemon
+        .eventually("page from pod to pod", async || {
+            let result = cri.exec(&id, &command, Duration::from_secs(10)).await.unwrap();
+            result.stdout.ends_with(b"page\n").then_some(())
+        })
+        .await;
+    for (address, port) in [(ips[0].as_str(), "8080"), ("10.244.7.1", "18080")] {
+        let page = daemon.inside(&[
+            "bash",
+            "-c",
+            "exec 3<>/dev/tcp/$0/$1; printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3",
+            address,
+            port,
+        ]);
+        assert!(page.ends_with("page\n"), "{address}:{port}: {page}");
     }
     cri.stop_sandbox(&sandbox).await.unwrap();
     assert!(cri.sandbox_ips(&sandbox).await.unwrap().is_empty());

@@ -1,4 +1,4 @@
-//! The map shows every crate.
+//! The map shows every crate that ships.
 
 use std::fs;
 
@@ -6,9 +6,12 @@ use crate::tidy::source::{none, packages};
 use crate::tree::root;
 
 #[test]
-fn the_map_names_every_crate() {
+fn the_map_names_every_crate_that_ships() {
     let map = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
-    let missing = packages().into_iter().filter(|package| !map.contains(&package.folder));
+    let missing = packages().into_iter().filter(|package| {
+        let ships = ["libs/", "edgecore", "cloudcore"].iter().any(|top| package.folder.starts_with(top));
+        ships && !map.contains(&package.folder)
+    });
     let complaints: Vec<String> = missing.map(|package| package.folder).collect();
     none("ARCHITECTURE.md names every crate by its folder", &complaints);
 }
