@@ -62,8 +62,8 @@ pub struct Verdict {
 pub struct Since {
     /// Value.
     pub on: bool,
-    /// Wall time, milliseconds since 1970.
-    pub ms: i64,
+    /// Since when.
+    pub at: Mark,
 }
 
 /// What is remembered of one container.
@@ -99,6 +99,8 @@ pub struct Run {
     pub image_ref: String,
     /// When it started, milliseconds since 1970.
     pub started_ms: i64,
+    /// That time is what the cloud's clock showed.
+    pub sure: bool,
     /// Its startup probe succeeded, or it has none.
     pub started: bool,
     /// Its readiness probe says so, or it has none.
@@ -190,7 +192,8 @@ impl History {
 
     /// Takes in what was seen of the pod.
     pub fn absorb(&mut self, desired: &Desired, view: &PodView, now: &Now) {
-        self.taken.get_or_insert_with(|| now.mark());
+        self.taken.get_or_insert_with(|| now.mark()).correct(now);
+        self.conditions.values_mut().for_each(|since| since.at.correct(now));
         if desired.deleting {
             self.ending.get_or_insert_with(|| now.mark());
         }
@@ -240,9 +243,21 @@ impl Ran {
         let Some(detail) = &seen.detail else { return };
         run.image.clone_from(&detail.image);
         run.image_ref.clone_from(&detail.image_ref);
-        run.started_ms = millis(detail.started_at_ns);
-        if seen.container.state == ContainerState::Exited && run.ended.is_none() {
+        // Corrected once at most, so that what is reported never wavers.
+        if !run.sure {
+            run.started_ms = now.correct(millis(detail.started_at_ns));
+            run.sure = now.trusted;
+        }
+        let unsure = run.ended.as_ref().is_none_or(|ended| !ended.seen.sure && now.trusted);
+        if seen.container.state == ContainerState::Exited && unsure {
+            let first = run.ended.take();
             run.ended = ended(seen, now);
+            // Back-offs count from when it was first seen.
+            if let (Some(first), Some(ended)) = (first, run.ended.as_mut()) {
+                ended.seen = first.seen;
+                ended.seen.correct(now);
+                ended.seen.sure = true;
+            }
         }
     }
 
@@ -283,8 +298,8 @@ fn ended(seen: &Seen, now: &Now) -> Option<Ended> {
         exit_code: detail.exit_code,
         reason: detail.reason.clone(),
         message: detail.message.clone(),
-        started_ms: millis(detail.started_at_ns),
-        finished_ms: millis(detail.finished_at_ns),
+        started_ms: now.correct(millis(detail.started_at_ns)),
+        finished_ms: now.correct(millis(detail.finished_at_ns)),
         seen: now.mark(),
     })
 }

@@ -3,25 +3,25 @@
 pub mod runtime;
 pub mod spec;
 
-pub mod desired;
-pub mod observed;
-pub mod restart;
-pub mod history;
 pub mod action;
-pub mod memory;
-pub mod judge;
-pub mod plan;
-pub mod qos;
-pub mod status;
-pub mod handler;
-pub mod probe;
-pub mod image;
 pub mod admit;
+pub mod desired;
 pub mod event;
-pub mod rotation;
-pub mod termination;
 pub mod handle;
+pub mod handler;
+pub mod history;
+pub mod image;
 pub mod io;
+pub mod judge;
+pub mod memory;
+pub mod observed;
+pub mod plan;
+pub mod probe;
+pub mod qos;
+pub mod restart;
+pub mod rotation;
+pub mod status;
+pub mod termination;
 
 #[cfg(any(test, feature = "testing"))]
 pub mod fake;

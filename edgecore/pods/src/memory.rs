@@ -115,6 +115,11 @@ impl Memory {
         self.last = Some((actions, times, now));
     }
 
+    /// When the last steps ended.
+    pub fn rested_since(&self) -> Option<Elapsed> {
+        self.last.as_ref().map(|(.., ended)| *ended)
+    }
+
     /// How often in a row these very steps were taken before.
     pub fn tries(&self, actions: &[Action]) -> u32 {
         self.last.as_ref().filter(|(before, ..)| before == actions).map_or(0, |(_, times, _)| *times)

@@ -93,7 +93,9 @@ fn active(round: Round<'_>, plan: &mut Plan) {
         plan.actions.push(Action::RunSandbox { attempt: round.history.next_sandbox });
     }
     plan.actions.extend(starts);
-    garbage::plan(round, plan);
+    if plan.actions.is_empty() {
+        garbage::plan(round, plan);
+    }
 }
 
 /// Containers that must end so that they can be started anew: their probe says so, their definition changed, nobody

@@ -26,6 +26,10 @@ pub struct Now {
     pub wall: kit::WallTime,
     /// Which boot.
     pub boot: std::sync::Arc<str>,
+    /// The cloud confirmed the wall time.
+    pub trusted: bool,
+    /// Milliseconds that the machine's clock, which the runtime reads, is behind.
+    pub offset_ms: i64,
 }
 
 impl Now {
@@ -35,7 +39,13 @@ impl Now {
             boot: self.boot.to_string(),
             ms: u64::try_from(self.elapsed.0.as_millis()).unwrap_or(u64::MAX),
             wall_ms: self.wall.0,
+            sure: self.trusted,
         }
+    }
+
+    /// A time that the runtime took from the machine's clock, as well as it is known now.
+    pub const fn correct(&self, ms: i64) -> i64 {
+        if ms == 0 { 0 } else { ms.saturating_add(self.offset_ms) }
     }
 }
 
@@ -48,12 +58,24 @@ pub struct Mark {
     pub ms: u64,
     /// Wall time then, milliseconds since 1970.
     pub wall_ms: i64,
+    /// That wall time is what the cloud's clock showed.
+    #[serde(default)]
+    pub sure: bool,
 }
 
 impl Mark {
     /// The moment on the clock of this boot; `None` where it was in another.
     pub fn elapsed(&self, now: &Now) -> Option<Elapsed> {
         (*self.boot == *now.boot).then(|| Elapsed::from_millis(self.ms))
+    }
+
+    /// Puts the wall time right, once, where the cloud's clock became known within the same boot.
+    pub fn correct(&mut self, now: &Now) {
+        if let (false, true, Some(then)) = (self.sure, now.trusted, self.elapsed(now)) {
+            let age = i64::try_from(now.elapsed.since(then).as_millis()).unwrap_or(i64::MAX);
+            self.wall_ms = now.wall.0.saturating_sub(age);
+            self.sure = true;
+        }
     }
 
     /// Time since then: elapsed time within one boot, else by wall time as well as it is known.

@@ -403,10 +403,8 @@ pub trait Runtime: Clone + Send + Sync + 'static {
         id: &ContainerId,
     ) -> impl Future<Output = Result<ContainerDetail, RuntimeError>> + Send;
     /// Makes and starts a sandbox, its network included.
-    fn run_sandbox(
-        &self,
-        spec: &SandboxSpec,
-    ) -> impl Future<Output = Result<SandboxId, RuntimeError>> + Send;
+    fn run_sandbox(&self, spec: &SandboxSpec)
+    -> impl Future<Output = Result<SandboxId, RuntimeError>> + Send;
     /// Stops a sandbox and everything in it at once, and gives back its network. Fine if it is stopped or gone.
     fn stop_sandbox(&self, id: &SandboxId) -> impl Future<Output = Result<(), RuntimeError>> + Send;
     /// Removes a stopped sandbox. Fine if it is gone.

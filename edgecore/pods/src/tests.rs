@@ -1,5 +1,6 @@
 //! Unit tests: single decisions in tables, and the whole as a model.
 
+mod engine;
 mod kit;
 mod model;
 mod plan;

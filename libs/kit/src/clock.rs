@@ -135,6 +135,12 @@ impl Clock {
         self.correction.known.load(Ordering::SeqCst)
     }
 
+    /// Milliseconds that the machine's wall clock is behind what the cloud says; 0 before that is known. For times
+    /// that others took from the machine's clock.
+    pub fn offset_ms(&self) -> i64 {
+        self.correction.offset_ms.load(Ordering::SeqCst)
+    }
+
     /// Learns from the cloud what time it is. Differences under two seconds are the link's delay and change nothing.
     pub fn learn(&self, cloud: WallTime) {
         let offset = cloud.0.saturating_sub(self.machine_wall().0);

@@ -270,14 +270,14 @@ impl<R: Runtime> Engine<R> {
     }
 
     fn sort_in(&mut self, looked: Looked, before: u64) {
-        let Looked { mut pods, unknown } = looked;
+        let Looked { mut pods, unknown, again } = looked;
         for (uid, entry) in &mut self.pods {
             let view = if unknown.contains(uid) { None } else { Some(pods.remove(uid).unwrap_or_default()) };
             // A pod waiting for this look goes on, whatever it showed.
             entry.dirty |= entry.view != view || entry.need_look > before;
             entry.view = view;
         }
-        if !unknown.is_empty() {
+        if again {
             self.look_wanted = true;
             self.next_look = self.shared.clock.elapsed().plus(LOOK_AGAIN.0);
         }

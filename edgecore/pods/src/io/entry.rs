@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use edgecore_store::Object;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Container, Lifecycle, Pod, PodSpec};
 use kit::Elapsed;
 use tokio::sync::Notify;
 use wire::{ObjectKey, Version};
@@ -120,7 +120,9 @@ impl Entry {
             (None, Some(sandbox)) => (sandbox.pod_namespace.clone(), sandbox.pod_name.clone()),
             (None, None) => (String::new(), String::new()),
         };
-        self.desired = Some(nameless(uid, &namespace, &name));
+        let mut desired = nameless(uid, &namespace, &name);
+        desired.pod = Arc::new(pod_of(self.view.as_ref()));
+        self.desired = Some(desired);
         self.key = None;
         self.row = None;
         self.dirty = true;
@@ -157,6 +159,30 @@ impl Entry {
             now,
         })
     }
+}
+
+/// As much of a pod as the notes on its containers tell: how it wants to end.
+fn pod_of(view: Option<&PodView>) -> Pod {
+    let seen = || view.into_iter().flat_map(|view| &view.containers).map(|seen| &seen.container);
+    let grace =
+        seen().find_map(|c| c.annotations.get("io.kubernetes.pod.terminationGracePeriod")?.parse().ok());
+    let mut names = std::collections::BTreeSet::new();
+    let containers = seen().filter(|container| names.insert(&container.name)).map(|container| {
+        let note = |name: &str| container.annotations.get(&format!("io.kubernetes.container.{name}"));
+        let hook = note("preStopHandler").and_then(|text| serde_json::from_str(text).ok());
+        Container {
+            name: container.name.clone(),
+            ports: note("ports").and_then(|text| serde_json::from_str(text).ok()),
+            lifecycle: Some(Lifecycle { pre_stop: hook, ..Lifecycle::default() }),
+            ..Container::default()
+        }
+    });
+    let spec = PodSpec {
+        containers: containers.collect(),
+        termination_grace_period_seconds: grace,
+        ..PodSpec::default()
+    };
+    Pod { spec: Some(spec), ..Pod::default() }
 }
 
 /// A pod of which nothing is known but that it must end.

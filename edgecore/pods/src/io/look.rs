@@ -20,6 +20,8 @@ pub(super) struct Looked {
     pub(super) pods: BTreeMap<String, PodView>,
     /// UIDs of pods of which too little could be seen.
     pub(super) unknown: Vec<String>,
+    /// Something is still to be learned: the next look should be soon.
+    pub(super) again: bool,
 }
 
 /// Looks. What was known goes in and comes out with what was learned.
@@ -34,8 +36,10 @@ pub(super) async fn look<R: Runtime>(
     };
     known.forget(&observed);
     learn(runtime, dirs, &observed, &mut known).await;
+    let again = !known.unknown_sandboxes(&observed).is_empty();
     let (pods, unknown) = known.by_pod(observed);
-    (known, Ok(Looked { pods, unknown }))
+    let again = again || !unknown.is_empty();
+    (known, Ok(Looked { pods, unknown, again }))
 }
 
 async fn learn<R: Runtime>(runtime: &R, dirs: &VolumeDirs, observed: &Observed, known: &mut Known) {

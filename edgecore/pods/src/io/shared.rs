@@ -31,7 +31,13 @@ pub(super) struct Shared<R> {
 impl<R: Runtime> Shared<R> {
     /// This moment.
     pub(super) fn now(&self) -> Now {
-        Now { elapsed: self.clock.elapsed(), wall: self.clock.wall(), boot: Arc::clone(&self.boot) }
+        Now {
+            elapsed: self.clock.elapsed(),
+            wall: self.clock.wall(),
+            boot: Arc::clone(&self.boot),
+            trusted: self.clock.trusted(),
+            offset_ms: self.clock.offset_ms(),
+        }
     }
 
     /// The node as it is now.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Container;
 
-use crate::desired::{Desired, container_hash};
+use crate::desired::Desired;
 use crate::event::Event;
 use crate::handler::of_hook;
 use crate::image::{PullPolicy, credentials, pull_policy};
@@ -15,14 +15,11 @@ use crate::io::shared::Shared;
 use crate::io::sources::{pull_secrets, services, sources};
 use crate::io::worker::Home;
 use crate::restart::go_duration;
-use crate::runtime::{
-    ANNOTATION_HASH, ANNOTATION_RESTARTS, ContainerSpec, Image, Runtime, RuntimeError, SandboxSpec,
-};
+use crate::runtime::{ContainerSpec, Image, Runtime, RuntimeError, SandboxSpec};
 use crate::spec::error::{CREATE_CONTAINER, CREATE_CONTAINER_CONFIG};
 use crate::spec::{
     ContainerContext, Paths, container_spec, environment, etc_hosts, mount_requests, sandbox_spec,
 };
-use crate::termination::ANNOTATION_POLICY;
 
 /// A hook has no time limit of its own; this one is against those that never end.
 const POST_START: Duration = Duration::from_hours(1);
@@ -232,12 +229,6 @@ async fn made_out<R: Runtime>(
     let bound = bound.map_err(|error| config(error.to_string()))?;
     let (hosts, log) = (hosts.map(|path| path.display().to_string()), log.display().to_string());
     let paths = Paths { volumes: &bound, etc_hosts: hosts.as_deref(), termination_log: &log };
-    let mut spec = container_spec(&desired.pod, container, &context, environment, &paths)
-        .map_err(|error| Problem::new(error.reason, error.message))?;
-    spec.annotations.insert(ANNOTATION_HASH.to_owned(), container_hash(container));
-    spec.annotations.insert(ANNOTATION_RESTARTS.to_owned(), attempt.to_string());
-    if let Some(policy) = &container.termination_message_policy {
-        spec.annotations.insert(ANNOTATION_POLICY.to_owned(), policy.clone());
-    }
-    Ok(spec)
+    container_spec(&desired.pod, container, &context, environment, &paths)
+        .map_err(|error| Problem::new(error.reason, error.message))
 }

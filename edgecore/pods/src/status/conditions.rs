@@ -26,7 +26,7 @@ pub fn settle(history: &mut History, conditions: &[(&'static str, bool)], now: &
     for (kind, on) in conditions {
         let changed = history.conditions.get(*kind).is_none_or(|since| since.on != *on);
         if changed {
-            history.conditions.insert((*kind).to_owned(), Since { on: *on, ms: now.wall.0 });
+            history.conditions.insert((*kind).to_owned(), Since { on: *on, at: now.mark() });
         }
     }
 }
@@ -47,8 +47,11 @@ pub(super) fn list(round: Round<'_>) -> Value {
     now(round)
         .into_iter()
         .map(|condition| {
-            let since =
-                round.history.conditions.get(condition.kind).map_or(round.now.wall.0, |since| since.ms);
+            let since = round
+                .history
+                .conditions
+                .get(condition.kind)
+                .map_or(round.now.wall.0, |since| since.at.wall_ms);
             let mut value = json!({
                 "type": condition.kind,
                 "status": if condition.on { "True" } else { "False" },

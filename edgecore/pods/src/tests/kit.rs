@@ -67,6 +67,8 @@ impl Sim {
                 elapsed: Elapsed::from_millis(1_000_000),
                 wall: WallTime(1_700_000_000_000),
                 boot: "b0".into(),
+                trusted: true,
+                offset_ms: 0,
             },
             broken: BTreeMap::new(),
         }

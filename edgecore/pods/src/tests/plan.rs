@@ -64,13 +64,18 @@ fn init_containers_run_one_by_one_and_again_in_a_new_sandbox() {
     sim.settle();
     sim.reboot("b1");
     sim.look();
-    assert_eq!(short(&sim), ["prepare", "sandbox 1", "start i1 1", "stop s1"]);
+    assert_eq!(short(&sim), ["prepare", "sandbox 1", "start i1 1"]);
     sim.settle();
     sim.exit("i1", 0);
     sim.settle();
     sim.exit("i2", 0);
     sim.settle();
     assert!(sim.running("a").is_some() && sim.running("b").is_some());
+    // The old sandbox is given back when there is time.
+    assert!(!sim.memory.stopped.contains(&crate::runtime::SandboxId("s1".into())));
+    sim.pass(Duration::from_secs(5));
+    sim.settle();
+    assert!(sim.memory.stopped.contains(&crate::runtime::SandboxId("s1".into())));
 }
 
 #[test]
@@ -304,6 +309,8 @@ fn one_ended_run_is_kept_and_older_ones_go() {
         sim.exit("c", 1);
         sim.settle();
         sim.pass(Duration::from_secs(400));
+        sim.settle();
+        sim.pass(Duration::from_secs(5));
         sim.settle();
         assert!(sim.world.containers.len() <= 3, "{}", sim.world.containers.len());
     }

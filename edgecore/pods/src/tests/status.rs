@@ -224,3 +224,27 @@ fn a_deleted_pod_ends_as_upstreams_does() {
     sim.settle();
     assert_eq!(sim.status(), status);
 }
+
+#[test]
+fn times_of_a_wrong_clock_are_put_right_once_the_cloud_told() {
+    let mut sim = crash("Always");
+    sim.now.trusted = false;
+    sim.settle();
+    sim.pass(Duration::from_secs(60));
+    sim.settle();
+    assert_eq!(sim.status()["startTime"], "2023-11-14T22:13:20Z");
+    // The machine's clock was a day behind; the runtime goes on reading it.
+    let day = 86_400_000;
+    sim.now.trusted = true;
+    sim.now.offset_ms = day;
+    sim.now.wall = sim.now.wall.plus_millis(day);
+    sim.look();
+    let status = sim.status();
+    assert_eq!(status["startTime"], "2023-11-15T22:13:20Z");
+    assert_eq!(condition(&status, "Ready")["lastTransitionTime"], "2023-11-15T22:13:20Z");
+    assert_eq!(container(&status)["state"]["running"]["startedAt"], "2023-11-15T22:13:20Z");
+    // A little later the cloud says it a little otherwise: nothing wavers.
+    sim.now.offset_ms = day + 1500;
+    sim.look();
+    assert_eq!(sim.status(), status);
+}

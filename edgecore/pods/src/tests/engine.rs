@@ -1,0 +1,315 @@
+//! The whole engine on a real store, with a runtime in memory.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::kit::tasks::Group;
+use ::kit::{Clock, Shutdown};
+use edgecore_store::{Change, Store};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use wire::{Kind, ObjectKey, Version};
+
+use crate::fake::Fake;
+use crate::handle::{Alive, RuntimeState};
+use crate::io::{Context, run};
+use crate::spec::NodeFacts;
+
+/// A node: its disk, its runtime, and the engine while it runs.
+struct Node {
+    dir: tempfile::TempDir,
+    store: Store,
+    runtime: Fake,
+    engine: Option<(Group, Shutdown, watch::Receiver<RuntimeState>, Alive)>,
+}
+
+impl Node {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open_in_boot(dir.path(), Clock::system(), "boot").unwrap().store;
+        let mut node = Self { dir, store, runtime: Fake::default(), engine: None };
+        node.start();
+        node
+    }
+
+    fn start(&mut self) {
+        let facts = NodeFacts {
+            name: "node".into(),
+            host_ips: vec!["192.0.2.1".into()],
+            pod_logs_dir: self.dir.path().join("logs").display().to_string(),
+            cluster_domain: "cluster.local".into(),
+            memory_capacity: 1 << 30,
+            ..NodeFacts::default()
+        };
+        let (stop, state) = (Shutdown::new(), watch::Sender::default());
+        let alive = Alive::new(Clock::system());
+        let seen = state.subscribe();
+        let context = Context {
+            runtime: self.runtime.clone(),
+            store: self.store.clone(),
+            clock: Clock::system(),
+            state_dir: self.dir.path().to_owned(),
+            node: watch::channel(Arc::new(facts)).1,
+            max_pods: 10,
+            alive: alive.clone(),
+            runtime_state: state,
+        };
+        let group = Group::new("engine", 1);
+        let stopping = stop.clone();
+        group.spawn(async move { run(context, stopping).await.unwrap() });
+        self.engine = Some((group, stop, seen, alive));
+    }
+
+    /// The process dies: nothing it was about to do is done.
+    fn kill(&mut self) {
+        self.engine = None;
+    }
+
+    async fn apply(&self, kind: Kind, uid: &str, name: &str, body: Value) {
+        let body = wire::canonical(&body).unwrap();
+        let key = ObjectKey::new(kind, "ns", name);
+        let change = Change::Upsert { key, uid: uid.into(), version: Version::of(&body), body };
+        self.store.apply(vec![change]).await.unwrap();
+    }
+
+    async fn pod(&self, uid: &str, name: &str, spec: Value) {
+        self.apply(Kind::Pod, uid, name, body(uid, name, spec)).await;
+    }
+
+    async fn delete(&self, uid: &str) {
+        self.store.apply(vec![Change::Delete { kind: "Pod".into(), uid: uid.into() }]).await.unwrap();
+    }
+
+    /// The last report of a pod.
+    fn report(&self, uid: &str) -> Value {
+        let reports = self.store.pending_reports(0, 100).unwrap();
+        let last = reports.iter().rfind(|report| report.uid == uid);
+        last.map_or(Value::Null, |report| serde_json::from_slice(&report.body).unwrap())
+    }
+
+    fn phase(&self, uid: &str) -> String {
+        self.report(uid)["status"]["phase"].as_str().unwrap_or_default().to_owned()
+    }
+
+    fn calls(&self) -> Vec<String> {
+        self.runtime.world(|world| std::mem::take(&mut world.calls))
+    }
+
+    fn runs(&self, uid: &str) -> usize {
+        self.runtime.world(|world| world.running().filter(|container| container.pod_uid == uid).count())
+    }
+
+    /// Waits until it holds; what does not within a minute never will.
+    async fn until(&self, what: &str, mut holds: impl FnMut(&Self) -> bool) {
+        for _ in 0..12_000 {
+            if holds(self) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("never: {what}; {:?}; {:?}", self.calls(), self.store.pending_reports(0, 100));
+    }
+
+    /// The engine looked and had nothing to do.
+    async fn idle(&self) {
+        for _ in 0..3 {
+            self.runtime.world(|_| ());
+            tokio::time::sleep(Duration::from_millis(120)).await;
+        }
+    }
+}
+
+fn body(uid: &str, name: &str, spec: Value) -> Value {
+    json!({"metadata": {"namespace": "ns", "name": name, "uid": uid}, "spec": spec})
+}
+
+fn spec() -> Value {
+    json!({"restartPolicy": "Always", "containers": [{"name": "c", "image": "img:1"}]})
+}
+
+#[tokio::test]
+async fn a_pod_runs_and_a_restart_of_the_engine_touches_nothing() {
+    let mut node = Node::new();
+    node.pod("u", "p", spec()).await;
+    node.until("running", |node| node.phase("u") == "Running").await;
+    let report = node.report("u");
+    assert_eq!(node.calls(), ["run sandbox u 0", "start u c 0"]);
+    node.idle().await;
+    node.kill();
+    node.start();
+    node.idle().await;
+    assert!(node.calls().is_empty());
+    assert_eq!(node.report("u"), report);
+    assert!(node.engine.as_ref().unwrap().3.is_alive());
+}
+
+#[tokio::test]
+async fn nothing_found_running_is_stopped_before_the_store_was_whole_once() {
+    let node = Node::new();
+    node.runtime.world(|world| {
+        let home = world.add_sandbox("stray", "ns", "p", 0);
+        let id = world.create(&home, "c", 0, std::collections::BTreeMap::new()).unwrap();
+        world.start(&id).unwrap();
+    });
+    node.idle().await;
+    assert_eq!(node.runs("stray"), 1);
+    // A pod of the same name waits for it.
+    node.pod("u", "p", spec()).await;
+    node.idle().await;
+    node.store.sync_point(Vec::new()).await.unwrap();
+    node.until("stray is gone", |node| {
+        node.runtime.world(|world| world.sandboxes.iter().all(|sandbox| sandbox.pod_uid != "stray"))
+    })
+    .await;
+    node.until("the other runs", |node| node.runs("u") == 1).await;
+}
+
+#[tokio::test]
+async fn what_runs_is_adopted_where_the_store_was_lost() {
+    let node = Node::new();
+    node.pod("u", "p", spec()).await;
+    node.until("running", |node| node.phase("u") == "Running").await;
+    let runtime = node.runtime.clone();
+    drop(node);
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open_in_boot(dir.path(), Clock::system(), "boot").unwrap().store;
+    let mut node = Node { dir, store, runtime, engine: None };
+    node.calls();
+    node.start();
+    node.idle().await;
+    node.pod("u", "p", spec()).await;
+    node.store.sync_point(Vec::new()).await.unwrap();
+    node.until("running", |node| node.phase("u") == "Running").await;
+    assert!(node.calls().is_empty());
+}
+
+#[tokio::test]
+async fn a_deleted_pod_is_reported_gone_and_leaves() {
+    let node = Node::new();
+    node.pod("u", "p", spec()).await;
+    node.until("running", |node| node.phase("u") == "Running").await;
+    let mut deleted = body("u", "p", spec());
+    deleted["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    deleted["metadata"]["deletionGracePeriodSeconds"] = json!(1);
+    node.apply(Kind::Pod, "u", "p", deleted).await;
+    node.until("gone", |node| node.report("u")["deleted"] == true).await;
+    assert!(node.runtime.world(|world| world.sandboxes.is_empty()));
+    assert_eq!(node.store.objects(Kind::Pod).unwrap().len(), 1);
+    node.delete("u").await;
+    node.until("retired", |node| node.store.objects(Kind::Pod).unwrap().is_empty()).await;
+    assert!(!node.dir.path().join("pods/u").exists());
+}
+
+#[tokio::test]
+async fn a_successor_of_the_same_name_waits_for_its_predecessor() {
+    let node = Node::new();
+    node.pod("u1", "p", spec()).await;
+    node.until("running", |node| node.phase("u1") == "Running").await;
+    node.delete("u1").await;
+    node.pod("u2", "p", spec()).await;
+    node.until("successor runs", |node| node.runs("u2") == 1).await;
+    let calls = node.calls();
+    let at = |what: &str| calls.iter().position(|call| call == what).unwrap_or(usize::MAX);
+    assert!(at("stop u1 c 0") < at("run sandbox u2 0"), "{calls:?}");
+    node.until("retired", |node| node.store.objects(Kind::Pod).unwrap().len() == 1).await;
+}
+
+#[tokio::test]
+async fn a_pull_that_hangs_holds_up_nobody_and_not_even_its_pods_end() {
+    let node = Node::new();
+    node.runtime.world(|world| world.hanging_images.insert("slow:1".into()));
+    node.pod("slow", "slow", json!({"containers": [{"name": "c", "image": "slow:1"}]})).await;
+    node.until("sandbox", |node| node.calls().contains(&"run sandbox slow 0".to_owned())).await;
+    node.pod("u", "p", spec()).await;
+    node.until("running", |node| node.phase("u") == "Running").await;
+    node.delete("slow").await;
+    node.until("retired", |node| node.store.objects(Kind::Pod).unwrap().len() == 1).await;
+}
+
+#[tokio::test]
+async fn a_runtime_that_does_not_answer_makes_nothing_gone() {
+    let node = Node::new();
+    node.pod("u", "p", spec()).await;
+    node.until("running", |node| node.phase("u") == "Running").await;
+    let report = node.report("u");
+    node.calls();
+    let mut state = node.engine.as_ref().unwrap().2.clone();
+    assert!(state.borrow_and_update().ok);
+    node.runtime.world(|world| world.down = true);
+    state.wait_for(|state| !state.ok).await.unwrap();
+    node.pod("v", "q", spec()).await;
+    node.idle().await;
+    assert_eq!(node.report("u"), report);
+    node.runtime.world(|world| world.down = false);
+    node.until("the new one runs", |node| node.phase("v") == "Running").await;
+    assert_eq!(node.calls(), ["run sandbox v 0", "start v c 0"]);
+    assert!(state.borrow_and_update().ok);
+}
+
+#[tokio::test]
+async fn a_missing_config_map_holds_its_pod_until_it_comes_and_a_change_is_seen_in_place() {
+    let node = Node::new();
+    let spec = json!({"containers": [{"name": "c", "image": "img:1",
+        "volumeMounts": [{"name": "v", "mountPath": "/v"}]}],
+        "volumes": [{"name": "v", "configMap": {"name": "m", "defaultMode": 420}}]});
+    node.pod("u", "p", spec).await;
+    node.until("told", |node| {
+        let told = node.store.journal(0, 100).unwrap();
+        told.iter().any(|row| String::from_utf8_lossy(&row.body).contains("FailedMount"))
+    })
+    .await;
+    assert_eq!(node.phase("u"), "Pending");
+    let map = |value: &str| json!({"metadata": {"name": "m", "namespace": "ns"}, "data": {"k": value}});
+    node.apply(Kind::ConfigMap, "m1", "m", map("old")).await;
+    node.until("running", |node| node.phase("u") == "Running").await;
+    let file = node.dir.path().join("pods/u/volumes/v/k");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "old");
+    node.calls();
+    node.apply(Kind::ConfigMap, "m1", "m", map("new")).await;
+    node.until("changed", |_| std::fs::read_to_string(&file).unwrap() == "new").await;
+    assert!(node.calls().is_empty());
+}
+
+#[tokio::test]
+async fn what_cannot_be_run_says_so_by_name_and_disturbs_nobody() {
+    let node = Node::new();
+    node.apply(Kind::Pod, "bad", "bad", json!({"metadata": {"name": "bad"}, "spec": {"containers": 7}}))
+        .await;
+    node.pod("odd", "odd", json!({"containers": [{"name": "c", "image": "i"}], "fromTheFuture": 1})).await;
+    node.pod("u", "p", spec()).await;
+    node.until("running", |node| node.phase("u") == "Running").await;
+    node.until("named", |node| node.report("bad") != Value::Null && node.report("odd") != Value::Null).await;
+    let message = |uid: &str| node.report(uid)["status"]["conditions"].to_string();
+    assert!(message("bad").contains("does not parse"), "{}", message("bad"));
+    assert!(message("odd").contains("spec.fromTheFuture"), "{}", message("odd"));
+    assert_eq!(node.phase("odd"), "Pending");
+    assert_eq!(node.runs("odd"), 0);
+}
+
+#[tokio::test]
+async fn probes_make_ready_and_restart() {
+    let node = Node::new();
+    node.runtime.world(|world| world.commands.insert("live".into(), 0));
+    let spec = json!({"containers": [{"name": "c", "image": "img:1",
+        "readinessProbe": {"exec": {"command": ["ready"]}, "periodSeconds": 1},
+        "livenessProbe": {"exec": {"command": ["live"]}, "periodSeconds": 1, "failureThreshold": 1}}]});
+    node.pod("u", "p", spec).await;
+    node.until("ready", |node| node.report("u")["status"]["containerStatuses"][0]["ready"] == true).await;
+    node.runtime.world(|world| world.commands.insert("live".into(), 1));
+    node.until("restarted", |node| {
+        node.report("u")["status"]["containerStatuses"][0]["restartCount"].as_u64() >= Some(1)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn hooks_run_after_the_start_and_before_the_end() {
+    let node = Node::new();
+    let spec = json!({"containers": [{"name": "c", "image": "img:1", "lifecycle": {
+        "postStart": {"exec": {"command": ["hello"]}}, "preStop": {"exec": {"command": ["bye"]}}}}]});
+    node.pod("u", "p", spec).await;
+    node.until("running", |node| node.phase("u") == "Running").await;
+    node.delete("u").await;
+    node.until("retired", |node| node.store.objects(Kind::Pod).unwrap().is_empty()).await;
+    assert_eq!(node.calls(), ["run sandbox u 0", "start u c 0", "exec hello", "exec bye", "stop u c 0"]);
+}
