@@ -1,0 +1,141 @@
+//! Identity records: which key is which node. Pure.
+
+use kit::WallTime;
+use pki::Spki;
+use serde_json::{Value, json};
+
+use crate::errors::{JoinError, Refusal};
+
+const PREFIX: &str = "node-identity-";
+/// Longest name of a ConfigMap, in bytes.
+const MAX_NAME: usize = 253;
+
+/// Which key is a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Record {
+    pub(crate) node: String,
+    pub(crate) spki: Spki,
+    /// Grows with every key that is bound to the name.
+    pub(crate) generation: u64,
+    pub(crate) bound: WallTime,
+    /// When and why it was revoked.
+    pub(crate) revoked: Option<(WallTime, String)>,
+}
+
+/// Who wants to be a node, by what right.
+#[derive(Debug, Clone)]
+pub(crate) struct Claim<'a> {
+    pub(crate) node: &'a str,
+    pub(crate) spki: Spki,
+    /// When the token was issued, where it is bound to exactly this name; `None` for a pattern.
+    pub(crate) exact: Option<WallTime>,
+}
+
+/// What to do about a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Binding {
+    /// There is none: create this one.
+    Create(Record),
+    /// It is this key's already, in this generation.
+    Keep(u64),
+    /// Replace it by this one.
+    Rebind(Record),
+}
+
+/// Whether the claim holds. Only a token bound to exactly the name, and issued after the name was last bound or
+/// revoked, takes it from another key.
+pub(crate) fn bind(record: Option<&Record>, claim: &Claim<'_>, now: WallTime) -> Result<Binding, Refusal> {
+    let bound = |generation| Record {
+        node: claim.node.to_owned(),
+        spki: claim.spki,
+        generation,
+        bound: now,
+        revoked: None,
+    };
+    let Some(record) = record else { return Ok(Binding::Create(bound(1))) };
+    if record.spki == claim.spki && record.revoked.is_none() {
+        return Ok(Binding::Keep(record.generation));
+    }
+    let since = record.revoked.as_ref().map_or(record.bound, |(at, _)| *at);
+    if claim.exact.is_some_and(|issued| issued > since) {
+        return Ok(Binding::Rebind(bound(record.generation.saturating_add(1))));
+    }
+    Err(match &record.revoked {
+        Some((_, why)) => Refusal::Revoked(record.node.clone(), why.clone()),
+        None => Refusal::NameTaken(record.node.clone()),
+    })
+}
+
+/// Whether a key is this node now; the error says why not.
+pub(crate) fn check(record: Option<&Record>, node: &str, spki: Spki) -> Result<(), String> {
+    match record {
+        None => Err(format!("node {node:?} has no identity record; it must join")),
+        Some(Record { revoked: Some((_, why)), .. }) => Err(format!("node {node:?} was revoked: {why}")),
+        Some(record) if record.spki != spki => {
+            Err(format!("node {node:?} has another key since (generation {})", record.generation))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+/// Name of the ConfigMap; `None` where the node's name is too long for one.
+pub(crate) fn object_name(node: &str) -> Option<String> {
+    (PREFIX.len() + node.len() <= MAX_NAME).then(|| format!("{PREFIX}{node}"))
+}
+
+/// Whether an object of that name is a record.
+pub(crate) fn is_record(name: &str) -> bool {
+    name.starts_with(PREFIX)
+}
+
+/// The record as a ConfigMap; with a resourceVersion it replaces exactly that version.
+pub(crate) fn to_object(record: &Record, namespace: &str, resource_version: Option<&str>) -> Value {
+    let mut data = json!({
+        "node": record.node,
+        "spkiSha256": record.spki.to_string(),
+        "generation": record.generation.to_string(),
+        "bound": record.bound.0.to_string(),
+    });
+    if let (Some((at, why)), Some(data)) = (&record.revoked, data.as_object_mut()) {
+        data.insert("revoked".to_owned(), json!(at.0.to_string()));
+        data.insert("revokedReason".to_owned(), json!(why));
+    }
+    let mut metadata = json!({
+        "name": format!("{PREFIX}{}", record.node),
+        "namespace": namespace,
+        "labels": { "app.kubernetes.io/managed-by": "skerry" },
+    });
+    if let (Some(version), Some(metadata)) = (resource_version, metadata.as_object_mut()) {
+        metadata.insert("resourceVersion".to_owned(), json!(version));
+    }
+    json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data })
+}
+
+/// Reads a record.
+pub(crate) fn from_object(object: &Value) -> Result<Record, JoinError> {
+    let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+    let damaged = |why| JoinError::Damaged { object: format!("ConfigMap {name}"), why };
+    let text = |key: &str| object.get("data").and_then(|data| data.get(key)).and_then(Value::as_str);
+    let millis = |key: &str| text(key).and_then(|text| text.parse().ok()).map(WallTime);
+    let node = text("node").ok_or_else(|| damaged("node"))?;
+    if name != format!("{PREFIX}{node}") {
+        return Err(damaged("it is named after another node"));
+    }
+    let revoked = if text("revoked").is_some() {
+        let at = millis("revoked").ok_or_else(|| damaged("revoked"))?;
+        Some((at, text("revokedReason").unwrap_or_default().to_owned()))
+    } else {
+        None
+    };
+    Ok(Record {
+        node: node.to_owned(),
+        spki: text("spkiSha256").and_then(|spki| spki.parse().ok()).ok_or_else(|| damaged("spkiSha256"))?,
+        generation: text("generation").and_then(|g| g.parse().ok()).ok_or_else(|| damaged("generation"))?,
+        bound: millis("bound").ok_or_else(|| damaged("bound"))?,
+        revoked,
+    })
+}
+
+#[cfg(test)]
+#[path = "tests/record.rs"]
+mod tests;
