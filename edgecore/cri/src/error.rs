@@ -101,7 +101,7 @@ impl Failure {
             Self::Said(status) if status.code() == Code::DeadlineExceeded => {
                 RuntimeError::Failed(format!("command {:?} timed out", command.join(" ")))
             }
-            other => other.about(container),
+            failure @ (Self::Said(_) | Self::Silent(_)) => failure.about(container),
         }
     }
 }
@@ -151,7 +151,9 @@ pub(crate) fn together(mut errors: Vec<RuntimeError>) -> Option<RuntimeError> {
                     messages.push(message);
                 }
             }
-            other => return Some(other),
+            other @ (RuntimeError::Unavailable(_) | RuntimeError::NotFound(_) | RuntimeError::Failed(_)) => {
+                return Some(other);
+            }
         }
     }
     let message =
@@ -208,12 +210,9 @@ mod tests {
             ),
         ];
         for (code, text, reason, message) in cases {
-            match said(code, text).of_pull("i") {
-                RuntimeError::Image { reason: r, message: m } => {
-                    assert_eq!((r, m.as_str()), (reason, message))
-                }
-                other => panic!("{other:?}"),
-            }
+            let error = said(code, text).of_pull("i");
+            let RuntimeError::Image { reason: r, message: m } = error else { panic!("{error:?}") };
+            assert_eq!((r, m.as_str()), (reason, message));
         }
     }
 

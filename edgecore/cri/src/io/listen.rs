@@ -26,17 +26,25 @@ pub(crate) async fn listen(client: &Client, hints: &watch::Sender<u64>, broke: &
         if health.wait_for(|health| health.answer == Answer::Yes).await.is_err() {
             return;
         }
-        let ended = follow(client, hints).await;
+        // What ended before the stream was open was said to nobody.
+        let late = async {
+            tokio::time::sleep(AGAIN).await;
+            hint(hints);
+            std::future::pending::<Status>().await
+        };
+        let ended = tokio::select! {
+            ended = follow(client, hints) => ended,
+            ended = late => ended,
+        };
         tracing::debug!(reason = ended.message(), "event stream of the container runtime ended");
         broke.notify_one();
         hint(hints);
         tokio::time::sleep(AGAIN).await;
-        // What ended between the two streams was said to nobody.
-        hint(hints);
     }
 }
 
-fn hint(hints: &watch::Sender<u64>) {
+/// Says that a look may be worth it.
+pub(crate) fn hint(hints: &watch::Sender<u64>) {
     hints.send_modify(|hint| *hint = hint.wrapping_add(1));
 }
 

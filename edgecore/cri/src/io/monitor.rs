@@ -57,6 +57,7 @@ impl Monitor {
         let mut watch = Watch::new(self.client.deadlines.silence, self.clock.elapsed());
         let mut identity = None;
         let mut trouble: Option<Elapsed> = Some(self.clock.elapsed());
+        let mut silent = false;
         loop {
             let asked = self.ask(&mut identity).await;
             let now = self.clock.elapsed();
@@ -71,6 +72,11 @@ impl Monitor {
                 trouble = Some(now);
             }
             self.tell(&before, after.clone());
+            if answered && silent {
+                // Back before it counted as gone: no news, but whoever failed to look meanwhile can look now.
+                listen::hint(&self.hints);
+            }
+            silent = !answered;
             let pause = pause(answered, &after, trouble.map_or(Duration::ZERO, |since| now.since(since)));
             tokio::select! {
                 () = self.clock.sleep(pause) => {}
@@ -91,10 +97,10 @@ impl Monitor {
                 let version = after.version.as_ref().map(|v| format!("{} {}", v.name, v.version));
                 tracing::info!(version, "container runtime answers");
             }
-            _ => {}
+            Answer::NotYet | Answer::Yes | Answer::No(_) => {}
         }
         self.health.send_replace(after);
-        self.hints.send_modify(|hint| *hint = hint.wrapping_add(1));
+        listen::hint(&self.hints);
     }
 
     async fn ask(&self, identity: &mut Option<Identity>) -> Result<Said, String> {

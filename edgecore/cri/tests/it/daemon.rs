@@ -20,7 +20,7 @@ use tempfile::TempDir;
 pub(crate) const BUSYBOX: &str = "docker.io/library/busybox:latest";
 const PAUSE: &str = "registry.k8s.io/pause:test";
 /// Longer than anything here takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running containerd, restarted by its shell whenever it ends, and a client with its monitor.
 pub(crate) struct Daemon {
@@ -92,10 +92,8 @@ impl Daemon {
     pub(crate) async fn health(&self, wanted: impl Fn(&Health) -> bool) -> Health {
         let mut health = self.cri.health();
         let waited = tokio::time::timeout(PATIENCE, health.wait_for(|health| wanted(health))).await;
-        match waited {
-            Ok(health) => health.unwrap().clone(),
-            Err(_) => panic!("{:?}; log: {}", self.cri.health().borrow(), self.log()),
-        }
+        let Ok(health) = waited else { panic!("{:?}; log: {}", self.cri.health().borrow(), self.log()) };
+        health.unwrap().clone()
     }
 
     /// Looks at every hint until there is something, as the pod engine does; a hint that never comes fails.
@@ -105,13 +103,11 @@ impl Daemon {
                 if let Some(found) = look(self.cri.observe().await.unwrap()).await {
                     return found;
                 }
-                self.cri.changed(Duration::from_secs(3600)).await;
+                self.cri.changed(Duration::from_hours(1)).await;
             }
         };
-        match tokio::time::timeout(PATIENCE, watched).await {
-            Ok(found) => found,
-            Err(_) => panic!("no {what}; log: {}", self.log()),
-        }
+        let waited = tokio::time::timeout(PATIENCE, watched).await;
+        waited.unwrap_or_else(|_| panic!("no {what}; log: {}", self.log()))
     }
 
     /// Asks until there is something.
@@ -124,10 +120,8 @@ impl Daemon {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        match tokio::time::timeout(PATIENCE, asked).await {
-            Ok(found) => found,
-            Err(_) => panic!("no {what}; log: {}", self.log()),
-        }
+        let waited = tokio::time::timeout(PATIENCE, asked).await;
+        waited.unwrap_or_else(|_| panic!("no {what}; log: {}", self.log()))
     }
 
     /// Sends a signal to containerd itself.

@@ -3,7 +3,7 @@
 //!
 //! Needs root, and containerd, runc, the CNI plugins, busybox-static and iptables of Debian. The variable
 //! `SKERRY_TEST_CONTAINERD` names another containerd than the one in the path.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "test helpers")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test helpers")]
 
 mod daemon;
 mod life;

@@ -55,7 +55,7 @@ async fn a_hung_runtime_is_unavailable_and_holds_up_nothing() {
     daemon.signal(Signal::STOP);
     assert!(matches!(cri.observe().await, Err(RuntimeError::Unavailable(_))));
     // Its own deadline is minutes away: it ends because the monitor found out.
-    let stopped = cri.stop_container(&id, Duration::from_secs(600));
+    let stopped = cri.stop_container(&id, Duration::from_mins(10));
     let pulled = cri.pull("example.com/x", &[], &spec);
     let (stopped, pulled) = tokio::join!(stopped, pulled);
     assert!(matches!(stopped, Err(RuntimeError::Unavailable(_))), "{stopped:?}");
