@@ -138,7 +138,8 @@ impl World {
             detail.state = ContainerState::Exited;
             detail.finished_at_ns = now;
             detail.exit_code = code;
-            detail.reason = if code == 0 { "Completed" } else { "Error" }.to_owned();
+            let reason = if code == 0 { "Completed" } else { "Error" };
+            reason.clone_into(&mut detail.reason);
         }
     }
 
@@ -157,7 +158,9 @@ impl World {
     pub fn stop_sandbox(&mut self, id: &SandboxId) {
         let inside: Vec<ContainerId> =
             self.containers.iter().filter(|(c, _)| c.sandbox == *id).map(|(c, _)| c.id.clone()).collect();
-        inside.iter().for_each(|id| self.stop(id));
+        for id in &inside {
+            self.stop(id);
+        }
         self.sandboxes
             .iter_mut()
             .filter(|sandbox| sandbox.id == *id)
@@ -187,7 +190,9 @@ impl World {
             sandbox.ips.clear();
         }
         let running: Vec<ContainerId> = self.running().map(|container| container.id.clone()).collect();
-        running.iter().for_each(|id| self.exit(id, 255));
+        for id in &running {
+            self.exit(id, 255);
+        }
     }
 
     /// Containers that run.

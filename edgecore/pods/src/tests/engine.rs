@@ -73,7 +73,7 @@ impl Node {
     }
 
     async fn pod(&self, uid: &str, name: &str, spec: Value) {
-        self.apply(Kind::Pod, uid, name, body(uid, name, spec)).await;
+        self.apply(Kind::Pod, uid, name, body(uid, name, &spec)).await;
     }
 
     async fn delete(&self, uid: &str) {
@@ -119,7 +119,7 @@ impl Node {
     }
 }
 
-fn body(uid: &str, name: &str, spec: Value) -> Value {
+fn body(uid: &str, name: &str, spec: &Value) -> Value {
     json!({"metadata": {"namespace": "ns", "name": name, "uid": uid}, "spec": spec})
 }
 
@@ -188,7 +188,7 @@ async fn a_deleted_pod_is_reported_gone_and_leaves() {
     let node = Node::new();
     node.pod("u", "p", spec()).await;
     node.until("running", |node| node.phase("u") == "Running").await;
-    let mut deleted = body("u", "p", spec());
+    let mut deleted = body("u", "p", &spec());
     deleted["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
     deleted["metadata"]["deletionGracePeriodSeconds"] = json!(1);
     node.apply(Kind::Pod, "u", "p", deleted).await;

@@ -22,7 +22,7 @@ use crate::status::{Host, settle, status, values};
 pub(super) const UID: &str = "u1";
 
 /// A pod from its spec.
-pub(super) fn pod(spec: Value) -> Desired {
+pub(super) fn pod(spec: &Value) -> Desired {
     pod_of(&json!({"metadata": {"name": "p", "namespace": "n", "uid": UID}, "spec": spec}))
 }
 

@@ -58,7 +58,7 @@ fn pods() -> impl Strategy<Value = Desired> {
             }
             let ports = if port { json!([{"containerPort": 80, "hostPort": 80}]) } else { json!([]) };
             let apps: Vec<_> = (0..apps).map(|n| json!({"name": format!("a{n}"), "ports": ports})).collect();
-            pod(json!({"restartPolicy": policy, "initContainers": init, "containers": apps}))
+            pod(&json!({"restartPolicy": policy, "initContainers": init, "containers": apps}))
         },
     )
 }
@@ -161,7 +161,9 @@ fn calm(sim: &mut Sim) {
             .filter(|(role, _)| *role == Role::Init)
             .filter_map(|(_, container)| sim.running(&container.name))
             .collect();
-        inits.iter().for_each(|id| sim.world.exit(id, 0));
+        for id in &inits {
+            sim.world.exit(id, 0);
+        }
         sim.pass(Duration::from_secs(301));
     }
     sim.settle();

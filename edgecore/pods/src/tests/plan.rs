@@ -40,7 +40,7 @@ fn short(sim: &Sim) -> Vec<String> {
 
 #[test]
 fn files_sandbox_containers_in_this_order() {
-    let mut sim = Sim::new(pod(json!({"containers": [{"name": "a"}, {"name": "b"}]})));
+    let mut sim = Sim::new(pod(&json!({"containers": [{"name": "a"}, {"name": "b"}]})));
     sim.look();
     assert_eq!(short(&sim), ["prepare", "sandbox 0", "start a 0", "start b 0"]);
     sim.settle();
@@ -49,7 +49,7 @@ fn files_sandbox_containers_in_this_order() {
 
 #[test]
 fn init_containers_run_one_by_one_and_again_in_a_new_sandbox() {
-    let mut sim = Sim::new(pod(with_inits()));
+    let mut sim = Sim::new(pod(&with_inits()));
     sim.look();
     assert_eq!(short(&sim), ["prepare", "sandbox 0", "start i1 0"]);
     sim.settle();
@@ -80,7 +80,7 @@ fn init_containers_run_one_by_one_and_again_in_a_new_sandbox() {
 
 #[test]
 fn a_sidecar_stays_and_ends_last() {
-    let mut sim = Sim::new(pod(json!({"restartPolicy": "Never",
+    let mut sim = Sim::new(pod(&json!({"restartPolicy": "Never",
         "initContainers": [{"name": "s", "restartPolicy": "Always"}, {"name": "i"}],
         "containers": [{"name": "a"}]})));
     sim.settle();
@@ -100,7 +100,7 @@ fn a_sidecar_stays_and_ends_last() {
 
 #[test]
 fn back_off_doubles_and_starts_anew_after_a_long_run() {
-    let mut sim = Sim::new(pod(one("Always")));
+    let mut sim = Sim::new(pod(&one("Always")));
     sim.settle();
     for wait in [0, 10, 20, 40, 80, 160, 300, 300] {
         sim.pass(Duration::from_secs(1));
@@ -125,7 +125,7 @@ fn back_off_doubles_and_starts_anew_after_a_long_run() {
 
 #[test]
 fn after_a_reboot_nothing_waits_and_counts_go_on() {
-    let mut sim = Sim::new(pod(one("Always")));
+    let mut sim = Sim::new(pod(&one("Always")));
     sim.settle();
     for _ in 0..3 {
         sim.exit("c", 1);
@@ -145,7 +145,7 @@ fn after_a_reboot_nothing_waits_and_counts_go_on() {
 #[test]
 fn restart_policies() {
     let check = |policy: &str, code: i32, runs: bool, verdict: Option<bool>| {
-        let mut sim = Sim::new(pod(one(policy)));
+        let mut sim = Sim::new(pod(&one(policy)));
         sim.settle();
         sim.exit("c", code);
         sim.settle();
@@ -163,7 +163,7 @@ fn restart_policies() {
 #[test]
 fn what_is_over_never_runs_again() {
     for lost in [false, true] {
-        let mut sim = Sim::new(pod(one("OnFailure")));
+        let mut sim = Sim::new(pod(&one("OnFailure")));
         sim.settle();
         sim.exit("c", 0);
         sim.settle();
@@ -189,7 +189,7 @@ fn a_pod_on_record_as_over_does_not_run_in_an_empty_store() {
 
 #[test]
 fn a_pod_that_never_restarts_gets_no_second_sandbox() {
-    let mut sim = Sim::new(pod(one("Never")));
+    let mut sim = Sim::new(pod(&one("Never")));
     sim.settle();
     sim.calls();
     sim.reboot("b1");
@@ -200,7 +200,7 @@ fn a_pod_that_never_restarts_gets_no_second_sandbox() {
 
 #[test]
 fn a_dead_sandbox_is_replaced() {
-    let mut sim = Sim::new(pod(one("Always")));
+    let mut sim = Sim::new(pod(&one("Always")));
     sim.settle();
     sim.world.sandboxes[0].ready = false;
     sim.look();
@@ -214,7 +214,7 @@ fn a_dead_sandbox_is_replaced() {
 #[test]
 fn host_ports_are_given_back_before_they_are_taken_again() {
     let mut sim = Sim::new(pod(
-        json!({"containers": [{"name": "c", "ports": [{"containerPort": 80, "hostPort": 80}]}]}),
+        &json!({"containers": [{"name": "c", "ports": [{"containerPort": 80, "hostPort": 80}]}]}),
     ));
     sim.settle();
     sim.reboot("b1");
@@ -224,20 +224,20 @@ fn host_ports_are_given_back_before_they_are_taken_again() {
 
 #[test]
 fn an_image_that_changed_restarts_its_container() {
-    let mut sim = Sim::new(pod(one("Always")));
+    let mut sim = Sim::new(pod(&one("Always")));
     sim.settle();
     let hash = crate::desired::container_hash(sim.desired.container("c").unwrap().1);
     sim.world.containers[0].0.annotations.insert(crate::runtime::ANNOTATION_HASH.into(), hash);
     sim.look();
     assert!(short(&sim).is_empty());
-    sim.desired = pod(json!({"containers": [{"name": "c", "image": "other"}]}));
+    sim.desired = pod(&json!({"containers": [{"name": "c", "image": "other"}]}));
     sim.look();
     assert_eq!(short(&sim), ["kill c 30s"]);
 }
 
 #[test]
 fn a_failed_probe_restarts_with_a_grace_of_its_own() {
-    let mut sim = Sim::new(pod(one("Always")));
+    let mut sim = Sim::new(pod(&one("Always")));
     sim.settle();
     let id = sim.running("c").unwrap();
     let grace = Some(Duration::from_secs(3));
@@ -251,7 +251,7 @@ fn a_failed_probe_restarts_with_a_grace_of_its_own() {
 
 #[test]
 fn deletion_counts_its_grace_over_a_restart_of_the_process() {
-    let mut sim = Sim::new(pod(one("Always")));
+    let mut sim = Sim::new(pod(&one("Always")));
     sim.settle();
     sim.delete();
     sim.look();
@@ -266,7 +266,7 @@ fn deletion_counts_its_grace_over_a_restart_of_the_process() {
 
 #[test]
 fn a_pod_that_never_started_leaves_at_once() {
-    let mut sim = Sim::new(pod(one("Always")));
+    let mut sim = Sim::new(pod(&one("Always")));
     sim.delete();
     sim.look();
     assert_eq!(short(&sim), ["clear"]);
@@ -274,7 +274,7 @@ fn a_pod_that_never_started_leaves_at_once() {
 
 #[test]
 fn a_deadline_ends_the_pod_for_good() {
-    let mut sim = Sim::new(pod(json!({"activeDeadlineSeconds": 60, "containers": [{"name": "c"}]})));
+    let mut sim = Sim::new(pod(&json!({"activeDeadlineSeconds": 60, "containers": [{"name": "c"}]})));
     sim.settle();
     assert!(sim.plan().wake.is_some());
     sim.pass(Duration::from_secs(61));
@@ -286,11 +286,11 @@ fn a_deadline_ends_the_pod_for_good() {
 
 #[test]
 fn refused_fields_start_nothing_and_stop_nothing() {
-    let mut sim = Sim::new(pod(one("Always")));
+    let mut sim = Sim::new(pod(&one("Always")));
     sim.desired.refused = ["spec.volumes[0].iscsi".to_owned()].into();
     sim.settle();
     assert!(sim.calls().is_empty());
-    let mut sim = Sim::new(pod(one("Always")));
+    let mut sim = Sim::new(pod(&one("Always")));
     sim.settle();
     sim.calls();
     sim.desired.refused = ["spec.x".to_owned()].into();
@@ -303,7 +303,7 @@ fn refused_fields_start_nothing_and_stop_nothing() {
 
 #[test]
 fn one_ended_run_is_kept_and_older_ones_go() {
-    let mut sim = Sim::new(pod(one("Always")));
+    let mut sim = Sim::new(pod(&one("Always")));
     sim.settle();
     for _ in 0..5 {
         sim.exit("c", 1);
@@ -320,7 +320,7 @@ fn one_ended_run_is_kept_and_older_ones_go() {
 
 #[test]
 fn what_was_made_and_never_started_is_made_anew() {
-    let mut sim = Sim::new(pod(one("Always")));
+    let mut sim = Sim::new(pod(&one("Always")));
     sim.settle();
     sim.exit("c", 1);
     sim.look();
@@ -334,7 +334,7 @@ fn what_was_made_and_never_started_is_made_anew() {
 
 #[test]
 fn an_unknown_container_is_stopped_before_it_is_replaced() {
-    let mut sim = Sim::new(pod(one("Always")));
+    let mut sim = Sim::new(pod(&one("Always")));
     sim.settle();
     sim.world.containers[0].0.state = ContainerState::Unknown;
     sim.look();
@@ -343,7 +343,7 @@ fn an_unknown_container_is_stopped_before_it_is_replaced() {
 
 #[test]
 fn steps_that_change_nothing_are_taken_ever_more_seldom() {
-    let mut sim = Sim::new(pod(one("Always")));
+    let mut sim = Sim::new(pod(&one("Always")));
     sim.look();
     let mut gaps = Vec::new();
     for _ in 0..10 {
@@ -364,7 +364,7 @@ fn steps_that_change_nothing_are_taken_ever_more_seldom() {
 
 #[test]
 fn a_failed_pull_waits_and_a_missing_object_does_not_wait_for_long() {
-    let mut sim = Sim::new(pod(one("Always")));
+    let mut sim = Sim::new(pod(&one("Always")));
     sim.broken.insert("c".into(), ("ErrImagePull".into(), true));
     sim.settle();
     sim.memory.hurry(sim.now.elapsed);
@@ -383,7 +383,7 @@ fn a_failed_pull_waits_and_a_missing_object_does_not_wait_for_long() {
 #[test]
 fn a_container_that_vanished_is_started_anew() {
     for policy in ["Always", "OnFailure"] {
-        let mut sim = Sim::new(pod(one(policy)));
+        let mut sim = Sim::new(pod(&one(policy)));
         sim.settle();
         sim.world.containers.clear();
         sim.settle();

@@ -16,7 +16,7 @@ fn condition<'a>(status: &'a Value, kind: &str) -> &'a Value {
 }
 
 fn crash(policy: &str) -> Sim {
-    Sim::new(pod(json!({"restartPolicy": policy, "containers": [{"name": "c", "image": "i"}]})))
+    Sim::new(pod(&json!({"restartPolicy": policy, "containers": [{"name": "c", "image": "i"}]})))
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn nothing_changes_while_nothing_happens() {
     let mut sim = crash("Always");
     sim.settle();
     let (status, stored) = (sim.status(), sim.stored.clone());
-    sim.pass(Duration::from_secs(86_400));
+    sim.pass(Duration::from_hours(24));
     sim.settle();
     assert_eq!(sim.status(), status);
     assert_eq!(sim.stored, stored);
@@ -126,7 +126,7 @@ fn a_lost_container_is_told_by_upstreams_name() {
 
 #[test]
 fn init_containers_hold_the_others_back() {
-    let mut sim = Sim::new(pod(json!({"initContainers": [{"name": "i"}], "containers": [{"name": "c"}]})));
+    let mut sim = Sim::new(pod(&json!({"initContainers": [{"name": "i"}], "containers": [{"name": "c"}]})));
     sim.settle();
     let status = sim.status();
     assert_eq!(status["phase"], "Pending");
@@ -194,7 +194,7 @@ fn readiness_gates_are_others_to_open() {
 #[test]
 fn probes_decide_about_ready_and_survive_a_restart_of_the_process() {
     let mut sim =
-        Sim::new(pod(json!({"containers": [{"name": "c", "readinessProbe": {"tcpSocket": {"port": 1}}}]})));
+        Sim::new(pod(&json!({"containers": [{"name": "c", "readinessProbe": {"tcpSocket": {"port": 1}}}]})));
     sim.settle();
     assert_eq!(condition(&sim.status(), "Ready")["status"], "False");
     sim.history.containers.get_mut("c").unwrap().current.as_mut().unwrap().ready = true;
@@ -230,7 +230,7 @@ fn times_of_a_wrong_clock_are_put_right_once_the_cloud_told() {
     let mut sim = crash("Always");
     sim.now.trusted = false;
     sim.settle();
-    sim.pass(Duration::from_secs(60));
+    sim.pass(Duration::from_mins(1));
     sim.settle();
     assert_eq!(sim.status()["startTime"], "2023-11-14T22:13:20Z");
     // The machine's clock was a day behind; the runtime goes on reading it.
