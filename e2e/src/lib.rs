@@ -39,6 +39,7 @@ pub mod shape;
 pub mod spawn;
 pub mod state;
 pub mod status;
+pub mod storeload;
 pub mod tar;
 pub mod token;
 pub mod view;

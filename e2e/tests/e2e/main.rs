@@ -10,5 +10,6 @@ mod chaos;
 mod delivery;
 mod outage;
 mod pods;
+mod power;
 mod runtime;
 mod world;
