@@ -223,11 +223,27 @@ impl Drop for Daemon {
         // The shell is the first process of a process namespace: with it everything in there dies.
         let _ = self.shell.kill();
         let _ = self.shell.wait();
-        let name = self.cgroup();
-        for hierarchy in fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
-            remove_cgroups(&hierarchy.path().join(&name));
+        // The rest of them die a moment later, and their groups cannot go before.
+        for _ in 0..500 {
+            if self.remove_cgroups() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
         }
-        remove_cgroups(&Path::new("/sys/fs/cgroup").join(&name));
+    }
+}
+
+impl Daemon {
+    /// Whether nothing is left of the groups.
+    fn remove_cgroups(&self) -> bool {
+        let name = self.cgroup();
+        let root = Path::new("/sys/fs/cgroup");
+        let hierarchies = fs::read_dir(root).into_iter().flatten().flatten().map(|entry| entry.path());
+        let groups = hierarchies.map(|hierarchy| hierarchy.join(&name)).chain([root.join(&name)]);
+        groups.fold(true, |all, group| {
+            remove_cgroups(&group);
+            all && !group.exists()
+        })
     }
 }
 
