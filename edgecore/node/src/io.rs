@@ -36,6 +36,14 @@ pub fn address(config: &NodeConfig) -> Option<std::net::IpAddr> {
     network::own_address(&targets(&config.route_to))
 }
 
+/// The node's own address, or the one it had last: what pods on the host's network are told, also while the link is cut.
+pub fn known_address(config: &NodeConfig, store: &Store) -> Result<Option<String>, NodeError> {
+    if let Some(address) = address(config) {
+        return Ok(Some(address.to_string()));
+    }
+    Ok(last(store, &ObjectKey::new(Kind::Node, "", config.name.clone()))?.address)
+}
+
 /// Keeps the report and the network configuration true until shutdown is asked for. Only a store that fails for good
 /// ends it.
 pub async fn run<R: RuntimeHealth>(
