@@ -1,1 +1,14 @@
-//! The cloud side of Skerry
+//! The cloud side of Skerry as one program: the command line, the configuration, and the one place where the crates
+//! of this side meet.
+//!
+//! [`app`] wires them: watches feed the index, the hub serves edges from it, what edges say goes to status and calls,
+//! join lets new edges in. cloudcore keeps nothing of its own on disk.
+
+mod admin;
+mod app;
+mod cli;
+mod config;
+mod uplink;
+
+pub use cli::main;
+pub use config::Settings;

@@ -45,6 +45,11 @@ pub enum AdminError {
 pub trait Authorize: Send + Sync + 'static {
     /// Whether the bearer token (absent where none was sent) may read metrics: `Ok` or the status to answer with.
     fn metrics(&self, bearer: Option<&str>) -> impl Future<Output = Result<(), StatusCode>> + Send;
+
+    /// A further page, for whoever may read `/metrics`; `None` where there is no such page.
+    fn page(&self, _path: &str) -> impl Future<Output = Option<(StatusCode, String)>> + Send {
+        std::future::ready(None)
+    }
 }
 
 /// Everybody who reaches the address: only for an endpoint bound to loopback.
@@ -137,19 +142,28 @@ impl<A: Authorize> State<A> {
             "/livez" => status(StatusCode::OK),
             "/readyz" if self.readiness.pending().is_empty() => status(StatusCode::OK),
             "/readyz" => status(StatusCode::SERVICE_UNAVAILABLE),
-            "/metrics" => {
+            path => {
                 let bearer = request
                     .headers()
                     .get(header::AUTHORIZATION)
                     .and_then(|value| value.to_str().ok())
                     .and_then(|value| value.strip_prefix("Bearer "));
                 match self.authorize.metrics(bearer).await {
-                    Ok(()) => self.metrics(),
+                    Ok(()) if path == "/metrics" => self.metrics(),
+                    Ok(()) => self.page(path).await,
                     Err(code) => status(code),
                 }
             }
-            _ => status(StatusCode::NOT_FOUND),
         }
+    }
+
+    async fn page(&self, path: &str) -> Response<Full<Bytes>> {
+        let Some((code, text)) = self.authorize.page(path).await else {
+            return status(StatusCode::NOT_FOUND);
+        };
+        let mut response = status(code);
+        *response.body_mut() = Full::new(Bytes::from(text));
+        response
     }
 
     fn metrics(&self) -> Response<Full<Bytes>> {

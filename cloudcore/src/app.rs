@@ -1,0 +1,192 @@
+//! Puts cloudcore together: who feeds whom, in which order things start, and how they end.
+//!
+//! Start: the admin endpoint, so that somebody answers while the cluster is away; then what must be known of the
+//! cluster (its id, how to act as a node, the CA); then watches, status, hub and join. Ready means that every kind is
+//! listed and every listener bound. End: edges are told to go, writes under way finish, and the process exits.
+
+mod prepare;
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use anyhow::Context;
+use cloudcore_hub::{Hub, HubConfig, LeaseFence, Parts};
+use cloudcore_index::{Index, source};
+use cloudcore_join::{Join, JoinServer};
+use cloudcore_kube::Client;
+use cloudcore_kube::watch::Watch;
+use cloudcore_status::Status;
+use kit::admin::Admin;
+use kit::{Clock, Readiness, Shutdown, Tasks};
+use link::Listener;
+use prometheus_client::registry::Registry;
+use wire::KINDS;
+
+use crate::admin::Reviewer;
+use crate::config::Settings;
+use crate::uplink::{EdgeHub, LeaseCheck, Records, Uplink};
+use prepare::Prepared;
+
+/// How long everything together may take to end.
+const GRACE: Duration = Duration::from_secs(8);
+/// Most sessions; each takes two descriptors at most.
+const MAX_SESSIONS: usize = 20_000;
+
+/// What is there before the cluster was reached.
+struct Base {
+    settings: Settings,
+    client: Client,
+    clock: Clock,
+    shutdown: Shutdown,
+    readiness: Readiness,
+    hub: Arc<OnceLock<EdgeHub>>,
+}
+
+/// Counters of everything.
+#[derive(Default)]
+struct AllMetrics {
+    kube: cloudcore_kube::Metrics,
+    hub: cloudcore_hub::Metrics,
+    status: cloudcore_status::Metrics,
+    join: cloudcore_join::Metrics,
+}
+
+impl AllMetrics {
+    fn register(&self, registry: &mut Registry) {
+        self.kube.register(registry);
+        self.hub.register(registry);
+        self.status.register(registry);
+        self.join.register(registry);
+    }
+}
+
+/// Runs cloudcore until it is told to end, or cannot go on.
+pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
+    let shutdown = Shutdown::new();
+    let signals = shutdown.clone().on_signals();
+    tokio::select! {
+        ended = serve(settings, shutdown) => ended,
+        second = signals => {
+            second.context("cannot listen for signals")?;
+            anyhow::bail!("told twice to end, and ended at once")
+        }
+    }
+}
+
+async fn serve(settings: Settings, shutdown: Shutdown) -> anyhow::Result<()> {
+    let clock = Clock::system();
+    let client = Client::connect(settings.kubeconfig.as_deref()).await?;
+    let mut registry = Registry::default();
+    let metrics = AllMetrics::default();
+    metrics.register(&mut registry);
+    let hub = Arc::new(OnceLock::new());
+    let base = Base { settings, client, clock, shutdown: shutdown.clone(), readiness: Readiness::new(), hub };
+    let starting = base.readiness.block("reaching the cluster");
+    let mut tasks = Tasks::new(shutdown.clone());
+
+    let admin = Admin::bind(base.settings.admin).await?;
+    let reviewer = Reviewer::new(base.client.clone(), base.clock.clone(), Arc::clone(&base.hub));
+    let served =
+        admin.serve(Arc::new(Mutex::new(registry)), base.readiness.clone(), reviewer, shutdown.clone());
+    tasks.spawn("admin", served);
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        replica = base.settings.replica,
+        server = base.client.server(),
+        "cloudcore starts"
+    );
+
+    let prepared = tokio::select! {
+        prepared = prepare::prepare(&base) => Some(prepared?),
+        () = shutdown.requested() => None,
+    };
+    if let Some(prepared) = prepared {
+        start(&base, prepared, &metrics, &mut tasks).await?;
+        drop(starting);
+    }
+    let ended = tasks.join(GRACE).await;
+    tracing::info!(reason = shutdown.reason().as_deref().unwrap_or_default(), "cloudcore ended");
+    ended.map_err(Into::into)
+}
+
+/// Starts everything that needs the cluster.
+async fn start(
+    base: &Base,
+    prepared: Prepared,
+    metrics: &AllMetrics,
+    tasks: &mut Tasks,
+) -> anyhow::Result<()> {
+    let Base { settings, client, clock, shutdown, .. } = base;
+    let index = Index::new();
+    let mut watches = BTreeMap::new();
+    for kind in KINDS {
+        let observer = index.observer(kind);
+        let watch = Watch::new(client.clone(), source(kind), observer, metrics.kube.clone(), clock.clone());
+        watches.insert(kind, watch.handle());
+        tasks.spawn(&format!("watch {kind}"), watch.run(shutdown.clone()));
+    }
+    tasks.spawn("readiness", ready(base.readiness.clone(), index.clone(), shutdown.clone()));
+
+    let identities = cloudcore_join::Identities::new(client.clone(), &settings.namespace, clock.clone());
+    let records = cloudcore_join::identity_watch(&identities, metrics.kube.clone());
+    tasks.spawn("watch identity records", records.run(shutdown.clone()));
+
+    let fence = LeaseCheck(LeaseFence::new(client.clone(), settings.replica.clone()));
+    let status = Status::new(client.clone(), index.clone(), fence, clock.clone(), metrics.status.clone());
+    let writer = status.clone();
+    let stop = shutdown.clone();
+    tasks.spawn("status", async move { writer.run(stop).await });
+
+    let parts = Parts {
+        client: client.clone(),
+        index: index.clone(),
+        identities: Arc::new(Records { identities, trust_bundle: prepared.trust_bundle.clone() }),
+        upstream: Arc::new(Uplink::new(client.clone(), index, status)),
+        clock: clock.clone(),
+        metrics: metrics.hub.clone(),
+        watches,
+    };
+    let config = HubConfig {
+        replica: settings.replica.clone(),
+        cluster_id: prepared.cluster_id.clone(),
+        endpoints: settings.endpoints.clone(),
+        max_sessions: MAX_SESSIONS,
+    };
+    let hub: EdgeHub = Hub::new(parts, config, shutdown.clone());
+    let link = link::Config { clock: clock.clone(), ..link::Config::default() };
+    let listener = Listener::bind(settings.listen, prepared.link_tls, link).await?;
+    let join = JoinServer::bind(settings.join).await?;
+    tracing::info!(link = %listener.address(), join = %join.address(), "listening for edges");
+    // Set once: this function runs once.
+    let _ = base.hub.set(hub.clone());
+    let (serving, forgetting) = (hub.clone(), hub);
+    tasks.spawn("hub", async move { serving.run(listener).await });
+    tasks.spawn("deleted nodes", async move { forgetting.forget_deleted().await });
+    let joining = Join {
+        api: client.clone(),
+        namespace: settings.namespace.clone(),
+        authority: prepared.authority,
+        trust_bundle: prepared.trust_bundle,
+        endpoints: settings.endpoints.clone(),
+        cluster_id: prepared.cluster_id,
+        clock: clock.clone(),
+    };
+    tasks.spawn("join", join.serve(prepared.join_tls, joining, metrics.join.clone(), shutdown.clone()));
+    Ok(())
+}
+
+/// Ready when every kind was listed.
+async fn ready(readiness: Readiness, index: Index, shutdown: Shutdown) -> Result<(), Infallible> {
+    let listing = readiness.block("listing the cluster's objects");
+    tokio::select! {
+        () = index.until(|index| index.unlisted().is_empty()) => {}
+        () = shutdown.requested() => return Ok(()),
+    }
+    drop(listing);
+    let counts: Vec<_> = index.counts().into_iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+    tracing::info!(objects = counts.join(", "), "every kind is listed");
+    shutdown.requested().await;
+    Ok(())
+}
