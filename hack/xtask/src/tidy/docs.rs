@@ -15,7 +15,9 @@ fn every_file_says_what_it_is() {
 #[test]
 fn every_crate_tells_its_story() {
     let short = files().into_iter().filter(|file| {
-        let library = file.path.ends_with("/src/lib.rs") && !file.path.starts_with("e2e/ioctl/");
+        // The binaries tell it in app.rs; e2e/ioctl is one file.
+        let told_elsewhere = ["edgecore/src/lib.rs", "cloudcore/src/lib.rs", "e2e/ioctl/src/lib.rs"];
+        let library = file.path.ends_with("/src/lib.rs") && !told_elsewhere.contains(&file.path.as_str());
         library && file.text.lines().take_while(|line| line.starts_with("//!")).count() < STORY
     });
     let complaints: Vec<String> = short.map(|file| file.path).collect();
