@@ -1,66 +1,195 @@
-//! Answers calls.
+//! Calls under way.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use cloudcore_index::Index;
-use cloudcore_kube::path::SERVICE_ACCOUNTS;
-use cloudcore_kube::{Client, KubeError};
-use kit::errors::chain;
+use cloudcore_kube::{Client, KubeError, path};
+use kit::tasks::Group;
+use kit::{Backoff, Clock};
+use prometheus_client::registry::Registry;
 use serde_json::Value;
+use tokio::sync::Semaphore;
 use wire::call_reply::{Failure, Result as Answer};
 use wire::{Call, CallReply, Kind, TokenRequest, call};
 
-use crate::token::{self, failure};
+use crate::metrics::Metrics;
+use crate::token::{self, Denied, PodFacts};
 
-/// The longest an answer may take, whatever the edge says.
+/// Calls under way of all edges together.
+const CALLS: usize = 1024;
+/// Longest deadline granted, and the one of a call that names none.
 const LONGEST: Duration = Duration::from_secs(30);
+/// First wait before a request that failed is tried again, and the longest.
+const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+/// Times a refusal for want of rights is tried again: the API server's authorizer learns of a new pod on a node a
+/// little later than the edge does.
+const FORBIDDEN: u32 = 4;
 
-/// Answers a call of a node, within the time in which the answer is of use.
-pub async fn answer(client: &Client, index: &Index, node: &str, call: Call) -> CallReply {
-    let limit = Duration::from_millis(u64::from(call.deadline_ms)).clamp(Duration::from_millis(100), LONGEST);
-    let answered = async {
-        match &call.request {
-            Some(call::Request::Token(request)) => issue(client, index, node, request).await,
-            None => Err(failure(400, "this cloud does not know what is asked")),
-        }
-    };
-    let result = tokio::time::timeout(limit, answered)
-        .await
-        .unwrap_or_else(|_| Err(failure(504, format!("no answer of the API server within {limit:?}"))));
-    if let Err(failure) = &result {
-        tracing::warn!(node, call = call.id, status = failure.status, reason = failure.reason, "call failed");
+/// Answers calls. Clones are one and the same.
+#[derive(Debug, Clone)]
+pub struct Calls {
+    inner: Arc<Inner>,
+    tasks: Group,
+}
+
+#[derive(Debug)]
+struct Inner {
+    client: Client,
+    index: Index,
+    clock: Clock,
+    metrics: Metrics,
+}
+
+impl Calls {
+    /// Answers by the index and the API server.
+    pub fn new(client: Client, index: Index, clock: Clock) -> Self {
+        let metrics = Metrics::default();
+        Self { inner: Arc::new(Inner { client, index, clock, metrics }), tasks: Group::new("calls", CALLS) }
     }
-    CallReply { id: call.id, result: Some(result.map_or_else(Answer::Err, Answer::Ok)) }
-}
 
-async fn issue(
-    client: &Client,
-    index: &Index,
-    node: &str,
-    request: &TokenRequest,
-) -> Result<Vec<u8>, Failure> {
-    let pod = index.object(Kind::Pod, &request.pod_uid);
-    let pod = pod.ok_or_else(|| failure(404, format!("there is no pod with UID {}", request.pod_uid)))?;
-    let detail = pod.pod().ok_or_else(|| failure(404, "not a pod"))?;
-    let body = pod.json().map_err(|error| failure(503, chain(&error)))?;
-    let body: Value = serde_json::from_slice(&body).map_err(|error| failure(503, error.to_string()))?;
-    token::check(request, node, &body, detail)?;
-    let path = SERVICE_ACCOUNTS.sub(&request.namespace, &request.service_account, "token");
-    let token: Value =
-        client.as_node(node).create(&path, &token::body(request)).await.map_err(|error| refused(&error))?;
-    serde_json::to_vec(&token).map_err(|error| failure(503, error.to_string()))
-}
+    /// Registers the counters.
+    pub fn register(&self, registry: &mut Registry) {
+        self.inner.metrics.register(registry);
+    }
 
-/// The API server's refusal, with one of the statuses an edge knows.
-fn refused(error: &KubeError) -> Failure {
-    match error.status() {
-        Some(status) => {
-            let code = match status.code {
-                code @ (400 | 403 | 404 | 409 | 422 | 429 | 504) => u32::from(code),
-                _ => 503,
+    /// Takes a call of a node and returns at once; `reply` gets the answer. `permits` are the node's: without a free
+    /// one the answer is 429.
+    pub fn take(
+        &self,
+        node: &str,
+        permits: &Arc<Semaphore>,
+        call: Call,
+        reply: impl FnOnce(CallReply) + Send + 'static,
+    ) {
+        let (id, inner) = (call.id, Arc::clone(&self.inner));
+        let Some(call::Request::Token(asked)) = call.request else {
+            inner.metrics.count("unknown", 400);
+            reply(failed(id, 400, "this cloudcore does not know what is asked".to_owned()));
+            return;
+        };
+        let Ok(permit) = Arc::clone(permits).try_acquire_owned() else {
+            inner.metrics.count("token", 429);
+            reply(failed(id, 429, "too many calls of this node are under way".to_owned()));
+            return;
+        };
+        let deadline = match call.deadline_ms {
+            0 => LONGEST,
+            millis => Duration::from_millis(millis.into()).min(LONGEST),
+        };
+        let node = node.to_owned();
+        let answering = Answering { id, reply: Some(Box::new(reply)), metrics: inner.metrics.clone() };
+        // Where there is no room the task is dropped, and with it `answering`, which then says so.
+        self.tasks.spawn(async move {
+            let _permit = permit;
+            let answer = tokio::select! {
+                answer = inner.token(&node, &asked) => answer,
+                () = inner.clock.sleep(deadline) => {
+                    Err(Denied { status: 504, reason: "the API server did not answer in time".to_owned() })
+                }
             };
-            failure(code, status.message.clone())
-        }
-        None => failure(503, chain(error)),
+            if let Err(Denied { status, reason }) = &answer {
+                tracing::info!(
+                    node,
+                    pod = asked.pod_name,
+                    namespace = asked.namespace,
+                    status,
+                    reason,
+                    "no token"
+                );
+            }
+            answering.end(answer);
+        });
     }
+}
+
+/// A call that must be answered, whatever happens.
+struct Answering {
+    id: u64,
+    reply: Option<Box<dyn FnOnce(CallReply) + Send>>,
+    metrics: Metrics,
+}
+
+impl Answering {
+    fn end(mut self, answer: Result<Vec<u8>, Denied>) {
+        let Some(reply) = self.reply.take() else { return };
+        match answer {
+            Ok(body) => {
+                self.metrics.count("token", 200);
+                reply(CallReply { id: self.id, result: Some(Answer::Ok(body)) });
+            }
+            Err(Denied { status, reason }) => {
+                self.metrics.count("token", status);
+                reply(failed(self.id, status, reason));
+            }
+        }
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        if let Some(reply) = self.reply.take() {
+            self.metrics.count("token", 503);
+            reply(failed(self.id, 503, "the call was given up".to_owned()));
+        }
+    }
+}
+
+fn failed(id: u64, status: u32, reason: String) -> CallReply {
+    CallReply { id, result: Some(Answer::Err(Failure { status, reason })) }
+}
+
+impl Inner {
+    /// The token, as the API server's whole TokenRequest.
+    async fn token(&self, node: &str, asked: &TokenRequest) -> Result<Vec<u8>, Denied> {
+        let path = path::SERVICE_ACCOUNTS.sub(&asked.namespace, &asked.service_account, "token");
+        let client = self.client.as_node(node);
+        let mut backoff = Backoff::new(RETRY.0, RETRY.1);
+        let mut forbidden = 0;
+        loop {
+            // Each time anew: the pod may have ended since.
+            self.check(node, asked)?;
+            let error = match client.create::<Value>(&path, &token::request(asked)).await {
+                Ok(answer) => {
+                    return serde_json::to_vec(&answer).map_err(|_| Denied {
+                        status: 503,
+                        reason: "the API server's answer is no JSON".to_owned(),
+                    });
+                }
+                Err(error) => error,
+            };
+            forbidden += u32::from(error.code() == Some(403));
+            if !error.is_transient() && !(error.code() == Some(403) && forbidden <= FORBIDDEN) {
+                return Err(denied(&error));
+            }
+            let asked_for = error.status().and_then(|status| status.retry_after).unwrap_or_default();
+            self.clock.sleep(backoff.next(kit::random::unit()).max(asked_for)).await;
+        }
+    }
+
+    fn check(&self, node: &str, asked: &TokenRequest) -> Result<(), Denied> {
+        let pod = self.index.object(Kind::Pod, &asked.pod_uid);
+        let Some((object, detail)) = pod.as_ref().and_then(|pod| Some((pod, pod.pod()?))) else {
+            return Err(Denied { status: 404, reason: format!("pod {} does not exist", asked.pod_uid) });
+        };
+        let body =
+            object.json().map_err(|error| Denied { status: 503, reason: kit::errors::chain(&error) })?;
+        let pod = PodFacts {
+            key: &object.key,
+            node: &detail.node,
+            service_account: &detail.service_account,
+            terminal: detail.terminal,
+            body: &body,
+        };
+        token::check(node, asked, &pod)
+    }
+}
+
+/// The API server's refusal, as one of the statuses that a call may end in.
+fn denied(error: &KubeError) -> Denied {
+    let status = match error.code() {
+        Some(code @ (400 | 403 | 404 | 409 | 422)) => u32::from(code),
+        _ => 503,
+    };
+    Denied { status, reason: kit::errors::chain(error) }
 }

@@ -1,13 +1,17 @@
-//! What an edge asks and the cloud answers.
+//! What an edge asks and the cloud answers: so far, tokens of service accounts for its pods.
 //!
-//! In: a call of a node, who was told apart by its certificate. Out: the reply: the API server's own words, or a
-//! failure with an HTTP status that fits and a reason for people. Nothing is taken on trust: what a token is asked
-//! for must stand in the spec of a pod bound to that node ([`token::check`], pure), and the request then goes out as
-//! the node, so that the Node authorizer and NodeRestriction judge it as well.
+//! In: calls of the edges' sessions ([`Calls::take`]). Out: one answer per call, within the call's deadline.
 //!
-//! Deliberately absent: sessions, and remembering any token.
+//! - `token` (pure): whether the question equals, in every value, one projection in the spec of a pod that the index
+//!   shows on that node. What is asked beyond that is refused with the name of the field, and the API server is not
+//!   asked at all.
+//! - `io`: the request to the API server, as the node, so that the Node authorizer and NodeRestriction judge it too.
+//!
+//! A token is in memory between the API server's answer and the frame that carries it, and is never logged.
+//! Deliberately absent: any memory of what was asked, and any right of cloudcore's own to issue a token.
 
 mod io;
-pub mod token;
+mod metrics;
+mod token;
 
-pub use io::answer;
+pub use io::Calls;

@@ -1,145 +1,209 @@
-//! Service-account tokens. Pure.
+//! Whether a node may have the token it asks for. Pure.
 
-use cloudcore_index::PodDetail;
+use serde::Deserialize;
 use serde_json::{Value, json};
-use wire::TokenRequest;
-use wire::call_reply::Failure;
+use wire::{ObjectKey, TokenRequest};
 
-/// What a projection that names no time means, in seconds.
+/// Seconds of life of a projection that names none: the API's default.
 const DEFAULT_SECONDS: i64 = 3600;
-/// Most audiences taken.
-const MAX_AUDIENCES: usize = 16;
 
-/// A failure of a call.
-pub fn failure(status: u32, reason: impl Into<String>) -> Failure {
-    Failure { status, reason: reason.into() }
+/// A refusal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Denied {
+    /// HTTP status that fits.
+    pub(crate) status: u32,
+    /// Why, naming the field.
+    pub(crate) reason: String,
 }
 
-/// Whether a node may have this token: the pod is bound to it, is the one meant, has not ended, runs as that
-/// account, and has one projection with just these values in its spec.
-pub fn check(request: &TokenRequest, node: &str, pod: &Value, detail: &PodDetail) -> Result<(), Failure> {
-    let name = format!("{}/{}", request.namespace, request.pod_name);
-    if *detail.node != *node {
-        return Err(failure(403, format!("pod {name} is not bound to node {node}")));
+impl Denied {
+    pub(crate) fn forbidden(reason: String) -> Self {
+        Self { status: 403, reason }
     }
-    let text = |pointer: &str| pod.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    if text("/metadata/name") != request.pod_name || text("/metadata/namespace") != request.namespace {
-        return Err(failure(403, format!("pod {} is not called {name}", request.pod_uid)));
+}
+
+/// The pod, as the index has it.
+#[derive(Debug)]
+pub(crate) struct PodFacts<'a> {
+    /// Its name.
+    pub(crate) key: &'a ObjectKey,
+    /// The node it is bound to.
+    pub(crate) node: &'a str,
+    /// The service account it runs as.
+    pub(crate) service_account: &'a str,
+    /// Has succeeded or failed.
+    pub(crate) terminal: bool,
+    /// Its body, JSON.
+    pub(crate) body: &'a [u8],
+}
+
+/// Judges a question of `node`. `pod` is the pod of the UID asked for.
+pub(crate) fn check(node: &str, asked: &TokenRequest, pod: &PodFacts<'_>) -> Result<(), Denied> {
+    let deny = |reason: String| Err(Denied::forbidden(format!("pod {}: {reason}", asked.pod_uid)));
+    // First of all, so that nothing is told about pods of others.
+    if pod.node != node {
+        return deny(format!("spec.nodeName is not {node}"));
     }
-    if detail.terminal {
-        return Err(failure(409, format!("pod {name} has ended")));
+    if pod.key.namespace != asked.namespace {
+        return deny(format!("metadata.namespace is not {:?}", asked.namespace));
     }
-    if *detail.service_account != *request.service_account {
-        return Err(failure(
-            403,
-            format!("pod {name} runs as {}, not as {}", detail.service_account, request.service_account),
-        ));
+    if pod.key.name != asked.pod_name {
+        return deny(format!("metadata.name is not {:?}", asked.pod_name));
     }
-    if request.audiences.len() > MAX_AUDIENCES {
-        return Err(failure(400, format!("more than {MAX_AUDIENCES} audiences")));
+    if pod.service_account != asked.service_account {
+        return deny(format!("spec.serviceAccountName is not {:?}", asked.service_account));
     }
-    if projections(pod).any(|source| fits(source, request)) {
+    if pod.terminal {
+        return deny("status.phase is final".to_owned());
+    }
+    let body: Pod = match serde_json::from_slice(pod.body) {
+        Ok(body) => body,
+        Err(error) => return Err(Denied { status: 503, reason: format!("pod {}: {error}", asked.pod_uid) }),
+    };
+    let mut projected = body.spec.volumes.iter().flat_map(|volume| &volume.projected.sources);
+    if projected.any(|source| source.token.as_ref().is_some_and(|token| token.equals(asked))) {
         return Ok(());
     }
-    let audiences = request.audiences.join(", ");
-    let seconds = request.expiration_seconds;
-    Err(failure(403, format!("pod {name} projects no token for audiences [{audiences}] and {seconds} s")))
+    deny(format!(
+        "spec.volumes: no serviceAccountToken projection has audiences {:?} and expirationSeconds {}",
+        asked.audiences, asked.expiration_seconds
+    ))
 }
 
-/// The body of the request to the API server: a token bound to the pod.
-pub fn body(request: &TokenRequest) -> Value {
+/// The request to the API server.
+pub(crate) fn request(asked: &TokenRequest) -> Value {
     json!({
         "apiVersion": "authentication.k8s.io/v1",
         "kind": "TokenRequest",
         "spec": {
-            "audiences": request.audiences,
-            "expirationSeconds": request.expiration_seconds,
-            "boundObjectRef": {"apiVersion": "v1", "kind": "Pod", "name": request.pod_name, "uid": request.pod_uid},
+            "audiences": asked.audiences,
+            "expirationSeconds": asked.expiration_seconds,
+            "boundObjectRef": {
+                "apiVersion": "v1", "kind": "Pod", "name": asked.pod_name, "uid": asked.pod_uid,
+            },
         },
     })
 }
 
-fn projections(pod: &Value) -> impl Iterator<Item = &Value> {
-    list(pod.pointer("/spec/volumes"))
-        .iter()
-        .flat_map(|volume| list(volume.pointer("/projected/sources")))
-        .filter_map(|source| source.get("serviceAccountToken"))
+#[derive(Deserialize)]
+struct Pod {
+    #[serde(default)]
+    spec: Spec,
 }
 
-fn list(value: Option<&Value>) -> &[Value] {
-    value.and_then(Value::as_array).map_or(&[], Vec::as_slice)
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Spec {
+    volumes: Vec<Volume>,
 }
 
-fn fits(source: &Value, request: &TokenRequest) -> bool {
-    let audience = source.get("audience").and_then(Value::as_str).unwrap_or_default();
-    let seconds = source.get("expirationSeconds").and_then(Value::as_i64).unwrap_or(DEFAULT_SECONDS);
-    let same_audience = if audience.is_empty() {
-        request.audiences.is_empty()
-    } else {
-        request.audiences.len() == 1 && request.audiences.iter().all(|asked| asked == audience)
-    };
-    same_audience && seconds == request.expiration_seconds
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Volume {
+    projected: Projected,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Projected {
+    sources: Vec<Source>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Source {
+    #[serde(rename = "serviceAccountToken")]
+    token: Option<Projection>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "camelCase")]
+struct Projection {
+    audience: String,
+    expiration_seconds: Option<i64>,
+}
+
+impl Projection {
+    fn equals(&self, asked: &TokenRequest) -> bool {
+        let audiences: &[&str] = if self.audience.is_empty() { &[] } else { &[&self.audience] };
+        let seconds = self.expiration_seconds.unwrap_or(DEFAULT_SECONDS);
+        asked.audiences == audiences && asked.expiration_seconds == seconds
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use wire::Kind;
 
-    fn detail() -> PodDetail {
-        PodDetail {
-            node: "n".into(),
-            service_account: "sa".into(),
-            config_maps: std::collections::BTreeSet::new(),
-            secrets: std::collections::BTreeSet::new(),
-            service_links: true,
-            deleting: false,
-            terminal: false,
-            status_hash: wire::Version::default(),
-        }
-    }
-
-    fn pod() -> Value {
-        json!({"metadata": {"name": "p", "namespace": "ns"}, "spec": {"volumes": [
-            {"emptyDir": {}},
-            {"projected": {"sources": [{"serviceAccountToken": {"path": "token", "expirationSeconds": 3607}},
-                {"serviceAccountToken": {"path": "v", "audience": "vault"}}]}}]}})
-    }
-
-    fn request(audiences: &[&str], seconds: i64) -> TokenRequest {
+    fn asked() -> TokenRequest {
         TokenRequest {
-            namespace: "ns".into(),
-            service_account: "sa".into(),
-            pod_name: "p".into(),
-            pod_uid: "u".into(),
-            audiences: audiences.iter().map(|audience| (*audience).to_owned()).collect(),
-            expiration_seconds: seconds,
+            namespace: "default".into(),
+            service_account: "web".into(),
+            pod_name: "web-0".into(),
+            pod_uid: "u1".into(),
+            audiences: Vec::new(),
+            expiration_seconds: 3607,
         }
     }
 
-    fn status(request: &TokenRequest, node: &str, detail: &PodDetail) -> u32 {
-        check(request, node, &pod(), detail).map_or_else(|failure| failure.status, |()| 200)
+    fn judge(node: &str, asked: &TokenRequest, terminal: bool) -> Result<(), Denied> {
+        let body = json!({"spec": {"volumes": [
+            {"name": "scratch", "emptyDir": {}},
+            {"name": "kube-api-access", "projected": {"sources": [
+                {"serviceAccountToken": {"expirationSeconds": 3607, "path": "token"}},
+                {"configMap": {"name": "kube-root-ca.crt"}}]}},
+            {"name": "vault", "projected": {"sources": [{"serviceAccountToken": {"audience": "vault", "path": "t"}}]}},
+        ]}});
+        let body = serde_json::to_vec(&body).unwrap();
+        let key = ObjectKey::new(Kind::Pod, "default", "web-0");
+        let pod = PodFacts { key: &key, node: "edge-1", service_account: "web", terminal, body: &body };
+        check(node, asked, &pod)
     }
 
     #[test]
-    fn only_what_a_projection_says() {
-        assert_eq!(status(&request(&[], 3607), "n", &detail()), 200);
-        assert_eq!(status(&request(&["vault"], 3600), "n", &detail()), 200);
-        assert_eq!(status(&request(&["vault"], 3607), "n", &detail()), 403);
-        assert_eq!(status(&request(&[], 86_400), "n", &detail()), 403);
-        assert_eq!(status(&request(&["other"], 3607), "n", &detail()), 403);
-        assert_eq!(status(&request(&["vault", "other"], 3600), "n", &detail()), 403);
+    fn exactly_the_projections_of_the_spec_are_given() {
+        assert_eq!(judge("edge-1", &asked(), false), Ok(()));
+        let vault = TokenRequest { audiences: vec!["vault".into()], expiration_seconds: 3600, ..asked() };
+        assert_eq!(judge("edge-1", &vault, false), Ok(()));
+        // Values of two different projections do not mix.
+        let mixed = TokenRequest { expiration_seconds: 3607, ..vault.clone() };
+        assert!(judge("edge-1", &mixed, false).unwrap_err().reason.contains("audiences"));
+        let both = TokenRequest { audiences: vec!["vault".into(), "vault".into()], ..vault };
+        assert!(judge("edge-1", &both, false).is_err());
     }
 
     #[test]
-    fn only_for_a_living_pod_of_that_node_and_account() {
-        assert_eq!(status(&request(&[], 3607), "other", &detail()), 403);
-        assert_eq!(status(&TokenRequest { pod_name: "q".into(), ..request(&[], 3607) }, "n", &detail()), 403);
-        assert_eq!(
-            status(&TokenRequest { service_account: "admin".into(), ..request(&[], 3607) }, "n", &detail()),
-            403
+    fn a_refusal_names_the_field() {
+        let refused = |asked: TokenRequest| judge("edge-1", &asked, false).unwrap_err();
+        assert!(judge("edge-2", &asked(), false).unwrap_err().reason.contains("spec.nodeName"));
+        let wrong = TokenRequest { service_account: "admin".into(), ..asked() };
+        assert!(refused(wrong).reason.contains("spec.serviceAccountName"));
+        assert!(
+            refused(TokenRequest { namespace: "x".into(), ..asked() }).reason.contains("metadata.namespace")
         );
-        assert_eq!(status(&request(&[], 3607), "n", &PodDetail { terminal: true, ..detail() }), 409);
-        // A pod that is being deleted may still need it to end in good order.
-        assert_eq!(status(&request(&[], 3607), "n", &PodDetail { deleting: true, ..detail() }), 200);
+        assert!(refused(TokenRequest { pod_name: "x".into(), ..asked() }).reason.contains("metadata.name"));
+        let ended = judge("edge-1", &asked(), true).unwrap_err();
+        assert_eq!((ended.status, ended.reason.contains("status.phase")), (403, true));
+    }
+
+    #[test]
+    fn a_pod_of_another_node_is_not_told_of() {
+        let guess = TokenRequest { namespace: "x".into(), ..asked() };
+        assert_eq!(
+            judge("edge-2", &guess, true),
+            judge("edge-2", &asked(), false),
+            "the answer must not depend on what the other node's pod is like"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_other_values_are_given(audiences in proptest::collection::vec("(vault|api|)", 0..3), seconds in 3590_i64..3620) {
+            let allowed = (audiences.is_empty() && seconds == 3607) || (audiences == ["vault"] && seconds == 3600);
+            let question = TokenRequest { audiences, expiration_seconds: seconds, ..asked() };
+            prop_assert_eq!(judge("edge-1", &question, false).is_ok(), allowed);
+        }
     }
 }

@@ -1,217 +1,181 @@
-//! What an edge last said against what the cluster shows. Pure.
+//! Whether the cluster shows what the edge last said, and when to ask the edge for it. Pure, one per session.
+//!
+//! The edge's last word per object is known from the reports of the session and from the inventory that is asked
+//! for where digests differ at its start. Where the cluster shows another hash, the report is asked for: at the
+//! start at once, later a second after the change (the watch may be behind our own write), and for the same object
+//! again ever more rarely, so that a difference that writing does not remove costs next to nothing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use kit::{Backoff, Elapsed};
-use wire::{Digest, Kind, ReportItem, Version};
+use wire::{Digest, Kind, ReportInventory, Version};
 
-/// First wait before one key is asked for again, and the longest.
-const ASK_AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(5));
-/// After a write the watch may take so long to show it.
-const WATCH_LAG: Duration = Duration::from_secs(3);
+use crate::report::Key;
 
-/// A status of the cluster: kind, UID, hash of what the edge owns of it.
-pub(crate) type Shown = (Kind, Arc<str>, Version);
+/// First wait before an object is asked for, and the longest.
+const ASK: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(5));
+/// An object that was not asked for during this time starts with the first wait again.
+const FORGET: Duration = Duration::from_mins(10);
+/// Objects of one edge whose last word is remembered.
+const MOST: usize = 8192;
 
-#[derive(Debug)]
-struct Known {
-    reported: Version,
-    backoff: Backoff,
-    /// Not asked for before.
-    not_before: Elapsed,
-    /// To be looked at again.
-    look_at: Option<Elapsed>,
+/// What the cluster shows of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// There is no such object, and there should be none.
+    Absent,
+    /// There is no such object, and the report would make it.
+    Missing,
+    /// A status with this hash; whether the object is being deleted.
+    Status(Version, bool),
 }
 
-/// What one edge last said, by kind and UID.
-#[derive(Debug, Default)]
-pub struct Compare {
-    known: BTreeMap<(Kind, Arc<str>), Known>,
+/// What is known of one session's reports.
+#[derive(Debug)]
+pub(crate) struct Compare {
+    /// Hash of "nothing is left of the pod".
+    deleted: Version,
+    told: BTreeMap<Key, Version>,
+    asks: BTreeMap<Key, Ask>,
+    /// The edge was asked for its inventory, which is not complete yet.
+    taking: bool,
+}
+
+#[derive(Debug)]
+struct Ask {
+    due: Option<Elapsed>,
+    touched: Elapsed,
+    backoff: Backoff,
 }
 
 impl Compare {
-    /// A session opened. `true` where the edge's last reports are just what the cluster shows, so that nothing needs
-    /// to be asked.
-    pub fn opened(&mut self, digest: Digest, count: u32, shown: &[Shown]) -> bool {
-        let sum =
+    /// A session opens. `true` where the edge's inventory is wanted.
+    pub(crate) fn open(digest: Digest, count: u32, shown: Vec<(Kind, Arc<str>, Version)>) -> (Self, bool) {
+        let deleted = wire::owned::report_hash(Kind::Pod, &serde_json::json!({"deleted": true}));
+        let shows =
             shown.iter().fold(Digest::EMPTY, |sum, (kind, uid, hash)| sum.with(kind.name(), uid, *hash));
-        let equal = sum == digest && shown.len() == count as usize;
-        if equal {
-            for (kind, uid, hash) in shown {
-                self.reported(*kind, uid, *hash);
-            }
-        }
-        equal
+        let equal = shows == digest && shown.len() == count as usize;
+        let told = if equal {
+            shown.into_iter().map(|(kind, uid, hash)| ((kind, uid), hash)).collect()
+        } else {
+            BTreeMap::new()
+        };
+        (Self { deleted, told, asks: BTreeMap::new(), taking: !equal }, !equal)
     }
 
-    /// The edge's inventory of reports. Answers the UIDs, as the edge calls them, of those to be sent again: where
-    /// the cluster shows something else, and for a Node that does not exist.
-    pub fn inventory(&mut self, items: &[ReportItem], shown: &[Shown]) -> Vec<String> {
-        let mut wanted = Vec::new();
-        for item in items {
-            let (Some(kind), Some(hash)) = (Kind::parse(&item.kind), Version::from_slice(&item.hash)) else {
-                continue;
-            };
-            // There is one Node, and before it exists it has no UID.
-            let found =
-                shown.iter().find(|(of, uid, _)| *of == kind && (kind == Kind::Node || **uid == *item.uid));
-            match found {
-                Some((_, uid, there)) => {
-                    self.reported(kind, uid, hash);
-                    if *there != hash {
-                        wanted.push(item.uid.clone());
-                    }
-                }
-                None if kind == Kind::Node => wanted.push(item.uid.clone()),
-                // The pod is gone; the edge will hear of that as of every deletion.
-                None => {}
+    /// The inventory is wanted once more.
+    pub(crate) const fn take_again(&mut self) {
+        self.taking = true;
+    }
+
+    /// A part of the inventory. Answers the keys that differ; parts that nobody asked for are ignored.
+    pub(crate) fn inventory(&mut self, part: ReportInventory, shown: impl Fn(&Key) -> Shown) -> Vec<Key> {
+        if !self.taking {
+            return Vec::new();
+        }
+        self.taking = !part.last;
+        let mut differ = Vec::new();
+        for item in part.items {
+            let kind = Kind::parse(&item.kind).filter(|kind| matches!(kind, Kind::Pod | Kind::Node));
+            let (Some(kind), Some(hash)) = (kind, Version::from_slice(&item.hash)) else { continue };
+            let key = (kind, Arc::from(item.uid));
+            self.told(&key, hash);
+            if self.differs(&key, shown(&key)) == Some(true) {
+                differ.push(key);
             }
         }
+        differ
+    }
+
+    /// The edge said something of an object.
+    pub(crate) fn told(&mut self, key: &Key, hash: Version) {
+        if key.0 == Kind::Node {
+            // One Node per edge: another UID is its successor.
+            self.told.retain(|(kind, uid), _| *kind != Kind::Node || *uid == key.1);
+            self.asks.retain(|(kind, uid), _| *kind != Kind::Node || *uid == key.1);
+        }
+        if self.told.len() < MOST || self.told.contains_key(key) {
+            self.told.insert(key.clone(), hash);
+        }
+    }
+
+    /// There is nothing more to compare of an object.
+    pub(crate) fn forget(&mut self, key: &Key) {
+        self.told.remove(key);
+        self.asks.remove(key);
+    }
+
+    /// The cluster shows this now.
+    pub(crate) fn changed(&mut self, key: &Key, shown: Shown, now: Elapsed, random: f64) {
+        if self.differs(key, shown) != Some(false) {
+            self.look_again(key, now, random);
+        }
+    }
+
+    /// Looks again soon, because something changed, or a report was refused.
+    pub(crate) fn look_again(&mut self, key: &Key, now: Elapsed, random: f64) {
+        if !self.told.contains_key(key) {
+            return;
+        }
+        let fresh = || Ask { due: None, touched: now, backoff: Backoff::new(ASK.0, ASK.1) };
+        let ask = self.asks.entry(key.clone()).or_insert_with(fresh);
+        if ask.due.is_some() {
+            return;
+        }
+        if now.since(ask.touched) > FORGET {
+            ask.backoff.reset();
+        }
+        ask.due = Some(now.plus(ask.backoff.next(random)));
+        ask.touched = now;
+    }
+
+    /// The keys to ask for now. What is `busy` is looked at later.
+    pub(crate) fn due(
+        &mut self,
+        now: Elapsed,
+        random: impl Fn() -> f64,
+        busy: impl Fn(&Key) -> bool,
+        shown: impl Fn(&Key) -> Shown,
+    ) -> Vec<Key> {
+        let late = |ask: &Ask| ask.due.is_some_and(|due| due <= now);
+        let keys: Vec<Key> =
+            self.asks.iter().filter(|(_, ask)| late(ask)).map(|(key, _)| key.clone()).collect();
+        let mut wanted = Vec::new();
+        for key in keys {
+            let differs = if busy(&key) { None } else { Some(self.differs(&key, shown(&key))) };
+            let Some(ask) = self.asks.get_mut(&key) else { continue };
+            match differs {
+                // Asked, waiting for a deletion, or under way: it may well differ afterwards.
+                Some(Some(true)) | Some(None) | None => {
+                    ask.due = Some(now.plus(ask.backoff.next(random())));
+                    ask.touched = now;
+                }
+                Some(Some(false)) => ask.due = None,
+            }
+            if differs == Some(Some(true)) {
+                wanted.push(key);
+            }
+        }
+        self.asks.retain(|_, ask| ask.due.is_some() || now.since(ask.touched) <= FORGET);
         wanted
     }
 
-    /// The edge said this.
-    pub fn reported(&mut self, kind: Kind, uid: &Arc<str>, hash: Version) {
-        let known = self.known.entry(key(kind, uid)).or_insert_with(|| Known {
-            reported: hash,
-            backoff: Backoff::new(ASK_AGAIN.0, ASK_AGAIN.1),
-            not_before: Elapsed::default(),
-            look_at: None,
-        });
-        known.reported = hash;
+    /// When [`Compare::due`] has something to look at.
+    pub(crate) fn deadline(&self) -> Option<Elapsed> {
+        self.asks.values().filter_map(|ask| ask.due).min()
     }
 
-    /// What the edge said was written: the watch will show it soon, or somebody else wrote in between.
-    pub fn written(&mut self, kind: Kind, uid: &Arc<str>, hash: Version, now: Elapsed) {
-        self.reported(kind, uid, hash);
-        if let Some(known) = self.known.get_mut(&key(kind, uid)) {
-            known.look_at = Some(now.plus(WATCH_LAG));
+    /// Whether the cluster shows something else; `None` where that is not so now but waits for a change that no
+    /// status shows.
+    fn differs(&self, key: &Key, shown: Shown) -> Option<bool> {
+        let told = self.told.get(key)?;
+        match shown {
+            Shown::Absent => Some(false),
+            Shown::Missing => Some(true),
+            Shown::Status(_, deleting) if *told == self.deleted => deleting.then_some(true),
+            Shown::Status(hash, _) => Some(hash != *told),
         }
-    }
-
-    /// The cluster shows this (`None`: there is no such object any more). `true` where the report is wanted again
-    /// now; otherwise, where it differs, it is looked at again later.
-    pub fn shown(
-        &mut self,
-        kind: Kind,
-        uid: &Arc<str>,
-        hash: Option<Version>,
-        now: Elapsed,
-        random: f64,
-    ) -> bool {
-        let key = key(kind, uid);
-        let Some(hash) = hash else {
-            self.known.remove(&key);
-            return false;
-        };
-        let Some(known) = self.known.get_mut(&key) else { return false };
-        if known.reported == hash {
-            known.look_at = None;
-            if known.not_before <= now {
-                known.backoff.reset();
-            }
-            return false;
-        }
-        if known.not_before > now {
-            known.look_at = Some(known.not_before);
-            return false;
-        }
-        let wait = known.backoff.next(random);
-        known.not_before = now.plus(wait);
-        known.look_at = Some(known.not_before);
-        true
-    }
-
-    /// Keys that are to be looked at by now; the Node comes without its UID.
-    pub fn due(&self, now: Elapsed) -> Vec<(Kind, Arc<str>)> {
-        self.known
-            .iter()
-            .filter(|(_, known)| known.look_at.is_some_and(|at| at <= now))
-            .map(|(key, _)| key.clone())
-            .collect()
-    }
-
-    /// When the next key is to be looked at.
-    pub fn next_due(&self) -> Option<Elapsed> {
-        self.known.values().filter_map(|known| known.look_at).min()
-    }
-
-    /// Looks at a key a little later, since a report of it is under way.
-    pub fn postpone(&mut self, kind: Kind, uid: &Arc<str>, now: Elapsed) {
-        if let Some(known) = self.known.get_mut(&key(kind, uid)) {
-            known.look_at = Some(now.plus(WATCH_LAG));
-        }
-    }
-}
-
-/// A session has one Node, and reports on it may come before it has a UID.
-fn key(kind: Kind, uid: &Arc<str>) -> (Kind, Arc<str>) {
-    (kind, if kind == Kind::Node { Arc::default() } else { Arc::clone(uid) })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn hash(text: &str) -> Version {
-        Version::of(text.as_bytes())
-    }
-
-    fn item(kind: &str, uid: &str, text: &str) -> ReportItem {
-        ReportItem { kind: kind.into(), uid: uid.into(), hash: hash(text).to_vec() }
-    }
-
-    #[test]
-    fn an_equal_edge_is_asked_nothing() {
-        let shown = [(Kind::Node, "n".into(), hash("a")), (Kind::Pod, "p".into(), hash("b"))];
-        let digest = Digest::EMPTY.with("Pod", "p", hash("b")).with("Node", "n", hash("a"));
-        assert!(Compare::default().opened(digest, 2, &shown));
-        assert!(!Compare::default().opened(digest, 2, &shown[..1]));
-    }
-
-    #[test]
-    fn what_differs_is_asked_for_and_what_is_gone_is_not() {
-        let shown = [(Kind::Node, "n".into(), hash("Unknown")), (Kind::Pod, "p".into(), hash("same"))];
-        let items = [
-            item("Node", "", "Ready"),
-            item("Pod", "p", "same"),
-            item("Pod", "gone", "x"),
-            item("Gadget", "g", "x"),
-        ];
-        assert_eq!(Compare::default().inventory(&items, &shown), [""]);
-        assert_eq!(
-            Compare::default().inventory(&items[..1], &[]),
-            [""],
-            "a Node that does not exist is made"
-        );
-    }
-
-    #[test]
-    fn two_spellings_cannot_chase_each_other() {
-        let mut compare = Compare::default();
-        let uid: Arc<str> = "p".into();
-        compare.reported(Kind::Pod, &uid, hash("a"));
-        let (mut now, mut asked) = (Elapsed::default(), 0);
-        let end = now.plus(Duration::from_hours(1));
-        while now < end {
-            asked += u32::from(compare.shown(Kind::Pod, &uid, Some(hash("A")), now, 0.99));
-            now = compare.next_due().unwrap();
-        }
-        assert!((15..30).contains(&asked), "asked {asked} times in an hour");
-        assert!(!compare.shown(Kind::Pod, &uid, Some(hash("a")), now, 0.5));
-        assert_eq!(compare.next_due(), None);
-    }
-
-    #[test]
-    fn what_others_changed_while_a_write_was_under_way_is_seen_later() {
-        let mut compare = Compare::default();
-        let (uid, now): (Arc<str>, _) = ("p".into(), Elapsed::default());
-        compare.written(Kind::Pod, &uid, hash("mine"), now);
-        assert!(compare.due(now).is_empty());
-        let later = now.plus(WATCH_LAG);
-        assert_eq!(compare.due(later).len(), 1);
-        assert!(compare.shown(Kind::Pod, &uid, Some(hash("theirs")), later, 0.5));
     }
 }

@@ -1,162 +1,157 @@
-//! Journal entries and refusals become Events. Pure.
+//! Journal entries, and what an edge could not apply, as Events of the cluster.
+//!
+//! Written in the core/v1 form, which every reader of Events knows. The name is made of what the Event is about and
+//! a hash of its identity, so that sending it twice creates it once.
 
 use kit::WallTime;
 use serde_json::{Map, Value, json};
-use wire::{Kind, Version};
+use wire::{Entry, Rejected, Version};
 
-/// Longest note, in bytes, as the API has it.
-const MAX_NOTE: usize = 1024;
-/// Longest reason and action.
-const MAX_WORD: usize = 128;
-/// What reports as long as the edge says nothing else.
-const CONTROLLER: &str = "skerry.io/edgecore";
+/// Longest message, in bytes, as the API has it for new Events.
+const MAX_MESSAGE: usize = 1024;
+/// Longest reason.
+const MAX_REASON: usize = 128;
+/// Longest part of a name that is the object's.
+const MAX_NAME: usize = 230;
+/// Where Events of cluster-wide objects live.
+const CLUSTER_WIDE: &str = "default";
 
-/// An Event, ready to be created.
+/// An Event to be created.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Event {
-    /// Namespace it is created in.
-    pub namespace: String,
-    /// The object.
-    pub object: Value,
+pub(crate) struct Draft {
+    /// Its namespace.
+    pub(crate) namespace: String,
+    /// UID of the object it is about.
+    pub(crate) about: String,
+    /// The whole Event.
+    pub(crate) body: Value,
 }
 
-/// Of what an Event is, for the check that the node may speak of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Regarding {
-    /// Kind; only `Pod` and `Node` may be spoken of.
-    pub kind: Kind,
-    /// Name.
-    pub name: String,
-    /// UID; empty where the edge does not know it.
-    pub uid: String,
-}
-
-/// Reads an entry of the stream `events`. The name is made of the store's id and the sequence number, so that an
-/// entry sent twice makes one Event.
-pub fn of_entry(
-    body: &Value,
-    node: &str,
-    store_id: &str,
-    seq: u64,
-    time_ms: i64,
-) -> Result<(Event, Regarding), String> {
-    let text =
-        |value: &Value, field: &str| value.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let about = body.get("regarding").filter(|about| about.is_object()).ok_or("regarding is no object")?;
-    let kind = match text(about, "kind").as_str() {
-        "Pod" => Kind::Pod,
-        "Node" => Kind::Node,
-        other => {
-            return Err(format!("regarding.kind is {other:?}, and a node speaks of Pods and its Node only"));
-        }
+/// The Event of a journal entry. The error is the reason of the refusal.
+pub(crate) fn entry(node: &str, store_id: &str, entry: &Entry) -> Result<Draft, String> {
+    let wrong = |reason: &str| format!("entry {}: {reason}", entry.seq);
+    let text = entry.body.as_ref().ok_or_else(|| wrong("no body"))?;
+    let text = text.unpack().map_err(|error| wrong(&kit::errors::chain(&error)))?;
+    let event: Value = serde_json::from_slice(&text).map_err(|error| wrong(&error.to_string()))?;
+    let regarding = event.get("regarding").and_then(Value::as_object);
+    let regarding = regarding.ok_or_else(|| wrong("regarding is missing"))?;
+    let about = involved(node, regarding).map_err(|reason| wrong(&reason))?;
+    let reason = text_of(&event, "reason");
+    if reason.is_empty() || reason.len() > MAX_REASON {
+        return Err(wrong(&format!("reason is missing or longer than {MAX_REASON} bytes")));
+    }
+    let kind = match text_of(&event, "type") {
+        "" => "Normal",
+        kind @ ("Normal" | "Warning") => kind,
+        other => return Err(wrong(&format!("type {other:?} is neither Normal nor Warning"))),
     };
-    let regarding = Regarding { kind, name: text(about, "name"), uid: text(about, "uid") };
-    let namespace = text(about, "namespace");
-    let reason = text(body, "reason");
-    if regarding.name.is_empty() || reason.is_empty() {
-        return Err("regarding.name or reason is missing".to_owned());
-    }
-    if (kind == Kind::Node) != namespace.is_empty() {
-        return Err(format!("regarding.namespace is {namespace:?}, which does not fit a {kind}"));
-    }
-    let or = |value: String, other: &str| if value.is_empty() { other.to_owned() } else { value };
-    let mut object = Map::new();
-    object.insert("regarding".to_owned(), about.clone());
-    if let Some(related) = body.get("related").filter(|related| related.is_object()) {
-        object.insert("related".to_owned(), related.clone());
-    }
-    let kind_of_event = if text(body, "type") == "Warning" { "Warning" } else { "Normal" };
-    object.insert("type".to_owned(), Value::from(kind_of_event));
-    object.insert("action".to_owned(), Value::from(cut(&or(text(body, "action"), &reason), MAX_WORD)));
-    object.insert("reason".to_owned(), Value::from(cut(&reason, MAX_WORD)));
-    object.insert("note".to_owned(), Value::from(cut(&text(body, "note"), MAX_NOTE)));
-    object.insert(
-        "reportingController".to_owned(),
-        Value::from(or(text(body, "reportingController"), CONTROLLER)),
-    );
-    let id = format!("{store_id}/{seq}");
-    Ok((finish(object, &regarding.name, &namespace, &id, node, WallTime(time_ms)), regarding))
-}
-
-/// The Event that says that an edge cannot apply an object.
-pub fn of_rejection(rejected: &wire::Rejected, node: &str, now: WallTime) -> Event {
-    let mut object = Map::new();
-    let mut about =
-        json!({"apiVersion": "v1", "kind": rejected.kind, "name": rejected.name, "uid": rejected.uid});
-    if !rejected.namespace.is_empty() {
-        about["namespace"] = Value::from(rejected.namespace.as_str());
-    }
-    let note = format!("node {node} cannot apply this {}: {}", rejected.kind, rejected.reason);
-    object.insert("regarding".to_owned(), about);
-    object.insert("type".to_owned(), Value::from("Warning"));
-    object.insert("action".to_owned(), Value::from("Apply"));
-    object.insert("reason".to_owned(), Value::from("RejectedByEdge"));
-    object.insert("note".to_owned(), Value::from(cut(&note, MAX_NOTE)));
-    object.insert("reportingController".to_owned(), Value::from(CONTROLLER));
-    let id = format!("{node}/{}/{}/{}", rejected.kind, rejected.uid, now.0);
-    finish(object, &rejected.name, &rejected.namespace, &id, node, now)
-}
-
-fn finish(
-    mut object: Map<String, Value>,
-    about: &str,
-    namespace: &str,
-    id: &str,
-    node: &str,
-    time: WallTime,
-) -> Event {
-    // Events of what has no namespace live in `default`.
-    let namespace = if namespace.is_empty() { "default" } else { namespace };
-    let hash = Version::of(id.as_bytes()).to_string();
-    let name = format!("{}.{}", cut(about, 200), cut(&hash, 16));
-    object.insert("apiVersion".to_owned(), Value::from("events.k8s.io/v1"));
-    object.insert("kind".to_owned(), Value::from("Event"));
-    object.insert("metadata".to_owned(), json!({"name": name, "namespace": namespace}));
-    object.insert("reportingInstance".to_owned(), Value::from(cut(node, MAX_WORD)));
-    let seconds = time.rfc3339();
-    let micros = time.0.rem_euclid(1000) * 1000;
-    object.insert(
-        "eventTime".to_owned(),
-        Value::from(format!("{}.{micros:06}Z", seconds.trim_end_matches('Z'))),
-    );
-    Event { namespace: namespace.to_owned(), object: Value::Object(object) }
-}
-
-/// At most so many bytes, never half a character.
-fn cut(text: &str, most: usize) -> &str {
-    &text[..text.floor_char_boundary(most)]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_entry_sent_twice_has_one_name() {
-        let body = json!({"regarding": {"kind": "Pod", "namespace": "ns", "name": "p", "uid": "u"},
-            "reason": "Started", "note": "ä".repeat(2000), "type": "Odd"});
-        let (first, regarding) = of_entry(&body, "n", "store", 7, 1_500).unwrap();
-        let (second, _) = of_entry(&body, "n", "store", 7, 1_500).unwrap();
-        assert_eq!(first, second);
-        assert_ne!(first, of_entry(&body, "n", "store", 8, 1_500).unwrap().0);
-        assert_eq!((first.namespace.as_str(), regarding.uid.as_str()), ("ns", "u"));
-        assert_eq!(first.object["eventTime"], "1970-01-01T00:00:01.500000Z");
-        assert_eq!(
-            (first.object["type"].as_str(), first.object["action"].as_str()),
-            (Some("Normal"), Some("Started"))
-        );
-        assert_eq!(first.object["note"].as_str().map(str::len), Some(1024));
-    }
-
-    #[test]
-    fn a_node_speaks_of_pods_and_nodes_only() {
-        for about in [
-            json!({"kind": "Secret", "namespace": "n", "name": "s"}),
-            json!({"kind": "Pod", "name": "p"}),
-            json!({"kind": "Node", "namespace": "x", "name": "n"}),
-            json!(7),
-        ] {
-            assert!(of_entry(&json!({"regarding": about, "reason": "R"}), "n", "s", 1, 0).is_err());
+    let component = match text_of(&event, "reportingController") {
+        "" => "skerry.io/edgecore",
+        name => name,
+    };
+    let identity = format!("{store_id}/{}", entry.seq);
+    let said = Said { kind, reason, message: text_of(&event, "note"), component, node };
+    let mut draft = draft(about, &identity, &said, WallTime(entry.time_ms));
+    for field in ["action", "related"] {
+        if let (Some(value), Some(body)) =
+            (event.get(field).filter(|value| !value.is_null()), draft.body.as_object_mut())
+        {
+            body.insert(field.to_owned(), value.clone());
         }
     }
+    Ok(draft)
+}
+
+/// The Event of an object that an edge cannot apply. The same refusal of the same object makes the same Event.
+pub(crate) fn rejected(node: &str, rejected: &Rejected, now: WallTime) -> Option<Draft> {
+    if rejected.name.is_empty() || rejected.uid.is_empty() {
+        return None;
+    }
+    let mut about = json!({
+        "apiVersion": "v1", "kind": rejected.kind, "name": rejected.name, "uid": rejected.uid,
+    });
+    if let (false, Some(about)) = (rejected.namespace.is_empty(), about.as_object_mut()) {
+        about.insert("namespace".to_owned(), Value::from(rejected.namespace.as_str()));
+    }
+    let message = format!("node {node} cannot apply this object: {}", rejected.reason);
+    let said = Said {
+        kind: "Warning",
+        reason: "RejectedByEdge",
+        message: &message,
+        component: "skerry.io/cloudcore",
+        node,
+    };
+    let identity = format!("{node}/{}/{}", rejected.uid, rejected.reason);
+    Some(draft(about, &identity, &said, now))
+}
+
+/// What an Event says.
+struct Said<'a> {
+    kind: &'a str,
+    reason: &'a str,
+    message: &'a str,
+    component: &'a str,
+    node: &'a str,
+}
+
+/// The object that an edge tells of: one of its pods, or its Node.
+fn involved(node: &str, regarding: &Map<String, Value>) -> Result<Value, String> {
+    let field = |name: &str| regarding.get(name).and_then(Value::as_str).unwrap_or_default();
+    let (kind, namespace, name) = (field("kind"), field("namespace"), field("name"));
+    match kind {
+        "Node" if name != node => return Err(format!("regarding.name {name:?} is not the node, {node}")),
+        "Pod" if namespace.is_empty() || name.is_empty() || field("uid").is_empty() => {
+            return Err("regarding lacks namespace, name or uid".to_owned());
+        }
+        "Pod" | "Node" => {}
+        _ => return Err(format!("regarding.kind {kind:?} is neither Pod nor Node")),
+    }
+    let mut about = json!({"apiVersion": "v1", "kind": kind, "name": name, "uid": field("uid")});
+    if let Some(about) = about.as_object_mut() {
+        for key in ["namespace", "fieldPath"] {
+            let value = if kind == "Node" { "" } else { field(key) };
+            if !value.is_empty() {
+                about.insert(key.to_owned(), Value::from(value));
+            }
+        }
+    }
+    Ok(about)
+}
+
+fn draft(about: Value, identity: &str, said: &Said<'_>, at: WallTime) -> Draft {
+    let namespace = match text_of(&about, "namespace") {
+        "" => CLUSTER_WIDE,
+        namespace => namespace,
+    };
+    let namespace = namespace.to_owned();
+    let hash = Version::of(identity.as_bytes()).to_string();
+    let name = cut(text_of(&about, "name"), MAX_NAME).trim_end_matches(['.', '-']);
+    let name = format!("{name}.{}", cut(&hash, 16));
+    let about_uid = text_of(&about, "uid").to_owned();
+    let body = json!({
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": name, "namespace": namespace},
+        "involvedObject": about,
+        "reason": said.reason,
+        "message": cut(said.message, MAX_MESSAGE),
+        "type": said.kind,
+        "count": 1,
+        "firstTimestamp": at.rfc3339(),
+        "lastTimestamp": at.rfc3339(),
+        "source": {"component": said.component, "host": said.node},
+        "reportingComponent": said.component,
+        "reportingInstance": said.node,
+    });
+    Draft { namespace, about: about_uid, body }
+}
+
+fn text_of<'a>(value: &'a Value, field: &str) -> &'a str {
+    value.get(field).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The text, cut at a character's border.
+fn cut(text: &str, most: usize) -> &str {
+    let end = (0..=most.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    text.get(..end.unwrap_or(0)).unwrap_or_default()
 }

@@ -1,373 +1,398 @@
-//! Takes reports, starts their writes, and answers.
+//! The engine: takes what sessions say, starts writes, answers.
 
+mod settle;
 mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-use std::future::Future;
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use cloudcore_index::Index;
 use cloudcore_kube::Client;
 use kit::tasks::Group;
 use kit::{Clock, Elapsed, Shutdown};
-use thiserror::Error;
+use prometheus_client::registry::Registry;
 use tokio::sync::Notify;
-use wire::{
-    DownFrame, Entry, EntryAck, Kind, Rejected, Report, ReportAck, ReportInventory, ReportRefused,
-    WantReports,
-};
+use wire::{Entry, EntryAck, Kind, Rejected, Report, ReportInventory, ReportRefused, WantReports};
 
-use crate::compare::Compare;
-use crate::metrics::{Metrics, WriteLabel};
-use crate::queue::{Failure, Key, Queue};
-use write::{Job, Outcome, Work};
+use crate::compare::{Compare, Shown};
+use crate::event::{self, Draft};
+use crate::metrics::Metrics;
+use crate::origin::Opened;
+use crate::queue::{Limits, Queue, Started, Supersede};
+use crate::report::{self, Key, Reported};
 
-/// Writes under way at once, over all nodes.
-const WORKERS: usize = 16;
+/// Writes under way, in all and per node; and what may wait for one node.
+const LIMITS: Limits = Limits { running: 16, running_per_node: 4, keys_per_node: 4096 };
+/// Tasks: more than writes under way, since a task ends a little after its write.
+const TASKS: usize = 64;
+/// UIDs in one frame.
+const ASK_AT_ONCE: usize = 256;
+/// Events about objects that one edge rejected: so many at once, then one in so long.
+const REJECTIONS: (u32, Duration) = (20, Duration::from_secs(15));
 
-/// Why reports are no longer taken. There is no such reason yet: the API server being away is none.
-#[derive(Debug, Error)]
-pub enum StatusError {}
-
-/// Tells whether a session still holds its node's Lease.
-pub trait Fence: Send + Sync + 'static {
-    /// Whether it does. The error is for people; it means that it cannot be told now.
-    fn holds(&self, node: &str, epoch: u64) -> impl Future<Output = Result<bool, String>> + Send;
+/// What is done one at a time.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum JobKey {
+    Report(Key),
+    Rejected(Arc<str>),
+    Entry(u64),
 }
 
-/// A session as far as its reports go.
-#[derive(Clone)]
-pub struct Session {
-    /// Name of the node.
-    pub node: Arc<str>,
-    /// Number of the session.
-    pub epoch: u64,
-    /// Id of the edge's store.
-    pub store_id: Arc<str>,
-    /// Sends an answer; never blocks.
-    pub reply: Arc<dyn Fn(DownFrame) + Send + Sync>,
+/// What is done.
+#[derive(Debug)]
+enum Job {
+    Report(Box<Reported>),
+    /// An Event: of the journal, written as the node; or cloudcore's own.
+    Event {
+        draft: Box<Draft>,
+        seq: Option<u64>,
+    },
 }
 
-impl fmt::Debug for Session {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session")
-            .field("node", &self.node)
-            .field("epoch", &self.epoch)
-            .finish_non_exhaustive()
+impl Supersede for Job {
+    fn supersede(&mut self, older: Self) {
+        if let (Self::Report(newer), Self::Report(older)) = (self, older) {
+            newer.ids.extend(older.ids.iter().filter(|id| !newer.ids.contains(id)).collect::<Vec<_>>());
+        }
     }
 }
 
-/// Takes reports. Clones are one and the same.
-#[derive(Debug)]
-pub struct Status<F> {
-    inner: Arc<Inner<F>>,
-}
-
-impl<F> Clone for Status<F> {
-    fn clone(&self) -> Self {
-        Self { inner: Arc::clone(&self.inner) }
-    }
+/// Reports of all edges, on their way into the cluster. Clones are one and the same.
+#[derive(Debug, Clone)]
+pub struct Statuses {
+    inner: Arc<Inner>,
 }
 
 #[derive(Debug)]
-struct Inner<F> {
+struct Inner {
     client: Client,
     index: Index,
-    fence: F,
     clock: Clock,
     metrics: Metrics,
     state: Mutex<State>,
     wake: Notify,
-    workers: Group,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    queue: Queue<Job>,
-    /// Writes under way.
-    running: usize,
-    nodes: BTreeMap<Arc<str>, Node>,
 }
 
 #[derive(Debug)]
-struct Node {
-    session: Session,
-    compare: Compare,
+struct State {
+    queue: Queue<JobKey, Job>,
+    sessions: BTreeMap<Arc<str>, Session>,
+    /// Not before this anything of `sessions` is to be asked for.
+    ask_at: Option<Elapsed>,
 }
 
-impl<F: Fence> Status<F> {
-    /// Takes reports and writes them, once [`Status::run`] runs.
-    pub fn new(client: Client, index: Index, fence: F, clock: Clock, metrics: Metrics) -> Self {
-        let inner = Inner {
-            client,
-            index,
-            fence,
-            clock,
-            metrics,
-            state: Mutex::default(),
-            wake: Notify::new(),
-            // Room for those that have finished and not yet left.
-            workers: Group::new("status", WORKERS * 2),
-        };
-        Self { inner: Arc::new(inner) }
-    }
+#[derive(Debug)]
+struct Session {
+    opened: Opened,
+    compare: Compare,
+    /// A report found no room: everything is compared again once there is.
+    dropped: bool,
+    rejections: u32,
+    rejections_since: Elapsed,
+}
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
+impl State {
+    fn session(&mut self, node: &str, epoch: u64) -> Option<&mut Session> {
+        self.sessions.get_mut(node).filter(|session| session.opened.epoch == epoch)
     }
+}
 
-    /// A session opened; `digest` and `count` are those of its last reports.
-    pub fn opened(&self, session: Session, digest: wire::Digest, count: u32) {
-        let shown = self.inner.index.statuses(&session.node);
-        let mut compare = Compare::default();
-        let equal = compare.opened(digest, count, &shown);
-        let reply = Arc::clone(&session.reply);
-        let mut state = self.state();
-        // What an older session left is that edge's to say again.
-        state.queue.forget(&session.node);
-        state.nodes.insert(Arc::clone(&session.node), Node { session, compare });
-        drop(state);
-        if !equal {
-            reply(WantReports { inventory: true, uids: Vec::new() }.into());
+impl Session {
+    fn refuse(&self, ids: &[u64], reason: &str) {
+        for &id in ids {
+            self.opened.answers.send(ReportRefused { id, reason: reason.to_owned() }.into());
         }
     }
 
-    /// A session ended: nothing of it is written any more.
+    fn refuse_entry(&self, seq: u64, reason: String) {
+        let ack = EntryAck { seqs: vec![seq], refused: vec![seq], reasons: vec![reason] };
+        self.opened.answers.send(ack.into());
+    }
+
+    fn want_inventory(&self) {
+        self.opened.answers.send(WantReports { inventory: true, uids: Vec::new() }.into());
+    }
+
+    /// Whether one more rejection may be told of.
+    fn may_tell(&mut self, now: Elapsed) -> bool {
+        let (burst, refill) = REJECTIONS;
+        while self.rejections > 0 && now.since(self.rejections_since) >= refill {
+            self.rejections -= 1;
+            self.rejections_since = self.rejections_since.plus(refill);
+        }
+        if self.rejections == 0 {
+            self.rejections_since = now;
+        }
+        let may = self.rejections < burst;
+        self.rejections += u32::from(may);
+        may
+    }
+}
+
+impl Statuses {
+    /// Nothing is done before [`Statuses::run`] runs.
+    pub fn new(client: Client, index: Index, clock: Clock) -> Self {
+        let state = State { queue: Queue::new(LIMITS), sessions: BTreeMap::new(), ask_at: None };
+        let (metrics, state, wake) = (Metrics::default(), Mutex::new(state), Notify::new());
+        Self { inner: Arc::new(Inner { client, index, clock, metrics, state, wake }) }
+    }
+
+    /// Registers the counters.
+    pub fn register(&self, registry: &mut Registry) {
+        self.inner.metrics.register(registry);
+    }
+
+    /// Writes until shutdown is asked for; what is under way then is given up, and comes again by itself.
+    pub async fn run(self, shutdown: Shutdown) -> Result<(), Infallible> {
+        let workers = Group::new("status", TASKS);
+        loop {
+            let deadline = self.inner.step(&workers);
+            let due = async {
+                match deadline {
+                    Some(at) => self.inner.clock.sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = shutdown.requested() => return Ok(()),
+                () = self.inner.wake.notified() => {}
+                () = due => {}
+            }
+        }
+    }
+
+    /// A session is open: where the cluster does not show what the edge last said, the edge is asked.
+    pub fn opened(&self, opened: Opened) {
+        let shown = self.inner.index.statuses(&opened.node);
+        let (compare, differ) = Compare::open(opened.reports_digest, opened.reports_count, shown);
+        let (node, epoch) = (Arc::clone(&opened.node), opened.epoch);
+        let rejections_since = self.inner.clock.elapsed();
+        let session = Session { opened, compare, dropped: false, rejections: 0, rejections_since };
+        if differ {
+            session.want_inventory();
+        }
+        let mut state = self.inner.state();
+        state.queue.open(&node, epoch);
+        state.sessions.insert(node, session);
+    }
+
+    /// The session is over: what waits is dropped; the edge keeps it.
     pub fn closed(&self, node: &str, epoch: u64) {
-        let mut state = self.state();
-        if state.nodes.get(node).is_some_and(|node| node.session.epoch == epoch) {
-            state.nodes.remove(node);
-            state.queue.forget(node);
+        let mut state = self.inner.state();
+        state.queue.close(node, epoch);
+        if state.session(node, epoch).is_some() {
+            state.sessions.remove(node);
+        }
+    }
+
+    /// The edge reports.
+    pub fn report(&self, node: &str, epoch: u64, report: Report) {
+        let (id, kind) = (report.id, kind_label(&report.kind));
+        let read = report::read(node, report).and_then(|reported| {
+            self.inner.check(node, &reported)?;
+            Ok(reported)
+        });
+        let mut state = self.inner.state();
+        let State { queue, sessions, .. } = &mut *state;
+        let Some(session) = sessions.get_mut(node).filter(|session| session.opened.epoch == epoch) else {
+            return;
+        };
+        match read {
+            Ok(reported) => {
+                let key = reported.key();
+                session.compare.told(&key, reported.hash);
+                if queue.push(node, JobKey::Report(key), Job::Report(Box::new(reported))).is_err() {
+                    session.dropped = true;
+                    self.inner.metrics.count(kind, "dropped");
+                }
+                drop(state);
+                self.inner.wake.notify_one();
+            }
+            Err(reason) => {
+                tracing::warn!(node, reason, "report is refused");
+                self.inner.metrics.count(kind, "refused");
+                session.refuse(&[id], &reason);
+            }
         }
     }
 
     /// The edge tells what it last reported.
-    pub fn report_inventory(&self, session: &Session, inventory: &ReportInventory) {
-        let shown = self.inner.index.statuses(&session.node);
-        let mut state = self.state();
-        let Some(node) = state.nodes.get_mut(&session.node) else { return };
-        let uids = node.compare.inventory(&inventory.items, &shown);
-        drop(state);
-        self.want(session, uids);
+    pub fn report_inventory(&self, node: &str, epoch: u64, inventory: ReportInventory) {
+        let shown = |key: &Key| self.inner.shown(node, key);
+        let mut state = self.inner.state();
+        let State { queue, sessions, .. } = &mut *state;
+        let Some(session) = sessions.get_mut(node).filter(|session| session.opened.epoch == epoch) else {
+            return;
+        };
+        let differ = session.compare.inventory(inventory, shown);
+        let differ: Vec<Key> =
+            differ.into_iter().filter(|key| !queue.is_busy(node, &JobKey::Report(key.clone()))).collect();
+        self.inner.ask(session, &differ);
     }
 
-    /// The cluster shows another status of these.
-    pub fn statuses_changed(&self, session: &Session, changed: &BTreeSet<(Kind, Arc<str>)>) {
-        self.look(&session.node, changed.iter().cloned().collect());
-    }
-
-    fn want(&self, session: &Session, uids: Vec<String>) {
-        if !uids.is_empty() {
-            self.inner.metrics.wanted.inc_by(uids.len() as u64);
-            (session.reply)(WantReports { inventory: false, uids }.into());
-        }
-    }
-
-    /// Compares keys of a node, and asks for those that differ and are not on their way already.
-    fn look(&self, name: &Arc<str>, keys: Vec<(Kind, Arc<str>)>) {
+    /// The cluster shows another status of these objects, as far as the edge owns it.
+    pub fn statuses_changed(&self, node: &str, epoch: u64, changed: &BTreeSet<(Kind, Arc<str>)>) {
         let now = self.inner.clock.elapsed();
-        let shown = |(kind, uid): (Kind, Arc<str>)| {
-            let object = match kind {
-                Kind::Node => self.inner.index.named(kind, "", name),
-                Kind::Pod | Kind::Service | Kind::ServiceAccount | Kind::ConfigMap | Kind::Secret => {
-                    self.inner.index.object(kind, &uid)
+        let mut state = self.inner.state();
+        let Some(session) = state.session(node, epoch) else { return };
+        for key in changed {
+            let shown = self.inner.shown(node, key);
+            session.compare.changed(key, shown, now, kit::random::unit());
+        }
+        let due = session.compare.deadline();
+        state.ask_at = earliest(state.ask_at, due);
+        drop(state);
+        self.inner.wake.notify_one();
+    }
+
+    /// An entry of the edge's journal.
+    pub fn entry(&self, node: &str, epoch: u64, entry: Entry) {
+        let mut state = self.inner.state();
+        let State { queue, sessions, .. } = &mut *state;
+        let Some(session) = sessions.get_mut(node).filter(|session| session.opened.epoch == epoch) else {
+            return;
+        };
+        let draft = if entry.stream == "events" {
+            event::entry(node, &session.opened.store_id, &entry).and_then(|draft| {
+                self.inner.check_bound(node, &draft.about)?;
+                Ok(draft)
+            })
+        } else {
+            Err(format!("entry {}: stream {:?} is not known", entry.seq, entry.stream))
+        };
+        match draft {
+            Ok(draft) => {
+                let job = Job::Event { draft: Box::new(draft), seq: Some(entry.seq) };
+                if queue.push(node, JobKey::Entry(entry.seq), job).is_err() {
+                    // Not acknowledged, so the edge keeps it for its next session.
+                    self.inner.metrics.count("Event", "dropped");
                 }
-            };
-            let uid = object.as_ref().map_or(uid, |object| Arc::clone(&object.uid));
-            (kind, uid, object.and_then(|object| object.status_hash()))
-        };
-        let hashes: Vec<_> = keys.into_iter().map(shown).collect();
-        let mut state = self.state();
-        let State { queue, nodes, .. } = &mut *state;
-        let Some(node) = nodes.get_mut(name) else { return };
-        let mut wanted = Vec::new();
-        for (kind, uid, hash) in hashes {
-            if queue.has(name, &key_of(kind, &uid)) {
-                node.compare.postpone(kind, &uid, now);
-            } else if node.compare.shown(kind, &uid, hash, now, kit::random::unit()) {
-                wanted.push(uid.to_string());
-                // The edge may still know its Node by no UID.
-                wanted.extend((kind == Kind::Node).then(String::new));
+                drop(state);
+                self.inner.wake.notify_one();
             }
-        }
-        let session = node.session.clone();
-        drop(state);
-        self.want(&session, wanted);
-        self.inner.wake.notify_one();
-    }
-
-    /// A report. Refused at once where it is not this node's to give.
-    pub fn report(&self, session: &Session, report: &Report) {
-        let id = report.id;
-        match Work::of_report(&self.inner.index, &session.node, report) {
-            Ok(Some((key, work))) => self.push(session, key, work),
-            // What it asks for is so already.
-            Ok(None) => (session.reply)(ReportAck { ids: vec![id] }.into()),
             Err(reason) => {
-                tracing::warn!(node = %session.node, report = id, reason, "report refused");
-                (session.reply)(ReportRefused { id, reason }.into());
+                tracing::warn!(node, reason, "journal entry is refused");
+                self.inner.metrics.count("Event", "refused");
+                session.refuse_entry(entry.seq, reason);
             }
         }
     }
 
-    /// A journal entry.
-    pub fn entry(&self, session: &Session, entry: &Entry) {
-        match Work::of_entry(&self.inner.index, session, entry) {
-            Ok(work) => self.push(session, Key::Entry(entry.seq), work),
-            Err(reason) => {
-                tracing::warn!(node = %session.node, seq = entry.seq, reason, "journal entry refused");
-                (session.reply)(refused_entry(entry.seq, reason));
-            }
-        }
-    }
-
-    /// An object that the edge cannot apply becomes an Event.
-    pub fn rejected(&self, session: &Session, rejected: &Rejected) {
-        let now = self.inner.clock.wall();
-        // Keys of entries count from 1; these come from above and never meet them.
-        let key = Key::Entry(u64::MAX - u64::try_from(now.0).unwrap_or(0));
-        self.push(session, key, Work::of_rejection(rejected, &session.node, now));
-    }
-
-    fn push(&self, session: &Session, key: Key, work: Work) {
-        let job = Job { session: session.clone(), work, tries: 0 };
-        let taken = self.state().queue.push(&session.node, key, job);
-        if !taken {
-            self.inner.metrics.overflows.inc();
-        }
-        self.inner.wake.notify_one();
-    }
-
-    /// Starts writes as they become possible, until shutdown is asked for.
-    pub async fn run(&self, shutdown: Shutdown) -> Result<(), StatusError> {
-        loop {
-            let due = self.start();
-            let clock = &self.inner.clock;
-            tokio::select! {
-                () = shutdown.requested() => return Ok(()),
-                () = self.inner.wake.notified() => {}
-                () = clock.sleep_until(due.unwrap_or_default()), if due.is_some() => {}
-            }
-        }
-    }
-
-    /// Starts what may start. Answers when there is something to do next.
-    fn start(&self) -> Option<Elapsed> {
-        let now = self.inner.clock.elapsed();
-        let due: Vec<_> = {
-            let state = self.state();
-            state.nodes.iter().map(|(name, node)| (Arc::clone(name), node.compare.due(now))).collect()
+    /// The edge cannot apply an object: told by log, and by an Event on it.
+    pub fn rejected(&self, node: &str, epoch: u64, rejected: &Rejected) {
+        let Rejected { kind, namespace, name, uid, reason } = rejected;
+        tracing::warn!(node, kind, namespace, name, uid, reason, "the edge cannot apply an object");
+        let known = Kind::parse(kind).and_then(|kind| self.inner.index.object(kind, uid));
+        let known = known.filter(|object| object.key.namespace == *namespace && object.key.name == *name);
+        let draft = event::rejected(node, rejected, self.inner.clock.wall());
+        // An edge's word makes no Event about what does not exist, or is a pod of another node.
+        let (Some(_), Some(draft), Ok(())) = (known, draft, self.inner.check_bound(node, uid)) else {
+            return;
         };
-        for (name, keys) in due.into_iter().filter(|(_, keys)| !keys.is_empty()) {
-            self.look(&name, keys);
-        }
-        while let Some((node, key, job)) = self.next(now) {
-            let status = self.clone();
-            self.inner.workers.spawn(async move {
-                let outcome = write::perform(
-                    &status.inner.client,
-                    &status.inner.index,
-                    &status.inner.fence,
-                    &status.inner.clock,
-                    &job,
-                )
-                .await;
-                status.finish(&node, key, job, outcome);
-            });
-        }
-        let state = self.state();
-        let looks = state.nodes.values().filter_map(|node| node.compare.next_due());
-        looks.chain(state.queue.due(now)).min()
-    }
-
-    fn next(&self, now: Elapsed) -> Option<(Arc<str>, Key, Job)> {
-        let mut state = self.state();
-        if state.running >= WORKERS {
-            return None;
-        }
-        let next = state.queue.next(now)?;
-        state.running += 1;
-        Some(next)
-    }
-
-    fn finish(&self, node: &Arc<str>, key: Key, mut job: Job, outcome: Outcome) {
         let now = self.inner.clock.elapsed();
-        let count = |result| {
-            self.inner.metrics.patches.get_or_create(&WriteLabel { kind: job.work.kind(), result }).inc();
-        };
-        let mut state = self.state();
-        state.running = state.running.saturating_sub(1);
-        // Of a session that is over: what it left is its edge's to say again.
-        if state.nodes.get(node).is_none_or(|node| node.session.epoch != job.session.epoch) {
-            drop(state);
-            self.inner.wake.notify_one();
+        let mut state = self.inner.state();
+        if !state.session(node, epoch).is_some_and(|session| session.may_tell(now)) {
             return;
         }
-        match outcome {
-            Outcome::Written => {
-                count("ok");
-                state.queue.done(node, &key);
-                if let (Some((kind, uid, hash)), Some(known)) =
-                    (job.work.reported(&self.inner.index, node), state.nodes.get_mut(node))
-                {
-                    known.compare.written(kind, &uid, hash, now);
-                }
-                drop(state);
-                answer(&job, None);
-            }
-            Outcome::Refused(reason) => {
-                count("refused");
-                state.queue.done(node, &key);
-                drop(state);
-                tracing::warn!(%node, what = job.work.kind(), reason, "the cluster refused a report");
-                answer(&job, Some(reason));
-            }
-            Outcome::Superseded => {
-                state.queue.done(node, &key);
-                drop(state);
-                tracing::info!(%node, epoch = job.session.epoch, "a newer session holds the node; nothing is written");
-            }
-            Outcome::Again { reason, after } => {
-                count("retried");
-                // One line at first, then only now and then.
-                if job.tries.is_power_of_two() || job.tries == 0 {
-                    tracing::warn!(%node, what = job.work.kind(), reason, tries = job.tries, "report waits to be written");
-                }
-                job.tries = job.tries.saturating_add(1);
-                state.queue.again(
-                    node,
-                    key,
-                    job,
-                    Failure { now, at_least: after, random: kit::random::unit() },
-                );
-                drop(state);
-            }
+        let job = Job::Event { draft: Box::new(draft), seq: None };
+        if state.queue.push(node, JobKey::Rejected(uid.as_str().into()), job).is_err() {
+            self.inner.metrics.count("Event", "dropped");
         }
+        drop(state);
         self.inner.wake.notify_one();
     }
 }
 
-fn key_of(kind: Kind, uid: &Arc<str>) -> Key {
-    if kind == Kind::Node { Key::Node } else { Key::Pod(Arc::clone(uid)) }
+impl Inner {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts what can be started, asks for what is to be asked for. Answers when to come again.
+    fn step(self: &Arc<Self>, workers: &Group) -> Option<Elapsed> {
+        let now = self.clock.elapsed();
+        let mut started: Vec<Started<JobKey, Job>> = Vec::new();
+        let mut state = self.state();
+        while let Some(next) = state.queue.next(now) {
+            started.push(next);
+        }
+        if state.ask_at.is_some_and(|at| at <= now) {
+            let State { queue, sessions, ask_at } = &mut *state;
+            *ask_at = None;
+            for (node, session) in sessions.iter_mut() {
+                let busy = |key: &Key| queue.is_busy(node, &JobKey::Report(key.clone()));
+                let shown = |key: &Key| self.shown(node, key);
+                let wanted = session.compare.due(now, kit::random::unit, busy, shown);
+                self.ask(session, &wanted);
+                *ask_at = earliest(*ask_at, session.compare.deadline());
+            }
+        }
+        let deadline = earliest(state.ask_at, state.queue.deadline());
+        drop(state);
+        for job in started {
+            settle::start(self, workers, job);
+        }
+        deadline
+    }
+
+    fn ask(&self, session: &Session, keys: &[Key]) {
+        for chunk in keys.chunks(ASK_AT_ONCE) {
+            chunk.iter().for_each(|(kind, _)| self.metrics.count_asked(kind.name()));
+            let uids = chunk.iter().map(|(_, uid)| uid.to_string()).collect();
+            session.opened.answers.send(WantReports { inventory: false, uids }.into());
+        }
+    }
+
+    /// What the cluster shows of an object of the node.
+    fn shown(&self, node: &str, (kind, uid): &Key) -> Shown {
+        let object = match kind {
+            Kind::Node => self.index.named(Kind::Node, "", node),
+            _ => self.index.object(*kind, uid),
+        };
+        let Some(object) = object else {
+            return if *kind == Kind::Node && uid.is_empty() { Shown::Missing } else { Shown::Absent };
+        };
+        let elsewhere = object.pod().is_some_and(|pod| &*pod.node != node);
+        let another = !uid.is_empty() && object.uid != *uid;
+        match object.status_hash() {
+            Some(hash) if !elsewhere && !another => {
+                Shown::Status(hash, object.pod().is_some_and(|pod| pod.deleting))
+            }
+            _ => Shown::Absent,
+        }
+    }
+
+    /// Refuses what the index knows to be none of the node's, without asking the API server.
+    fn check(&self, node: &str, reported: &Reported) -> Result<(), String> {
+        self.check_bound(node, &reported.uid)?;
+        let known = self.index.object(reported.object.kind, &reported.uid);
+        match known.filter(|known| known.key != reported.object) {
+            Some(known) => {
+                Err(format!("uid {} is of {}, not of {}", reported.uid, known.key, reported.object))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses a pod that is known to be bound to another node, or to none.
+    fn check_bound(&self, node: &str, uid: &str) -> Result<(), String> {
+        let pod = self.index.object(Kind::Pod, uid);
+        match pod.as_ref().and_then(|pod| Some((&pod.key, pod.pod()?))) {
+            Some((key, pod)) if &*pod.node != node => {
+                Err(format!("spec.nodeName of {key} is {:?}, not {node}", &*pod.node))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
-fn refused_entry(seq: u64, reason: String) -> DownFrame {
-    EntryAck { seqs: vec![seq], refused: vec![seq], reasons: vec![reason] }.into()
+fn earliest(left: Option<Elapsed>, right: Option<Elapsed>) -> Option<Elapsed> {
+    left.into_iter().chain(right).min()
 }
 
-/// Tells the edge what came of its report or entry.
-fn answer(job: &Job, refusal: Option<String>) {
-    let frame = match (&job.work, refusal) {
-        (Work::Rejection { .. }, _) => return,
-        (Work::Pod { id, .. } | Work::Node { id, .. }, None) => ReportAck { ids: vec![*id] }.into(),
-        (Work::Pod { id, .. } | Work::Node { id, .. }, Some(reason)) => {
-            ReportRefused { id: *id, reason }.into()
-        }
-        (Work::Entry { seq, .. }, None) => {
-            EntryAck { seqs: vec![*seq], refused: Vec::new(), reasons: Vec::new() }.into()
-        }
-        (Work::Entry { seq, .. }, Some(reason)) => refused_entry(*seq, reason),
-    };
-    (job.session.reply)(frame);
+/// The kind as a label: what an edge makes up must not make up metrics.
+fn kind_label(kind: &str) -> &'static str {
+    Kind::parse(kind).map_or("other", Kind::name)
 }

@@ -1,26 +1,32 @@
-//! Reports of the edges become patches.
+//! What edges report becomes what the cluster shows, and nothing else does.
 //!
-//! In: reports, report inventories and journal entries of sessions ([`Status`]); what the index sees change. Out:
-//! writes to the API server, each as the node it is for, and acknowledgements once the API server took them.
+//! In: reports, inventories of reports and journal entries of the edges' sessions ([`Statuses`]). Out: writes to the
+//! API server, made as the node they are for; acknowledgements and refusals to the edge ([`Answers`]).
 //!
-//! - [`Queue`] (pure): last value wins per key, nodes take turns, a key that fails waits without being overtaken.
-//! - [`Compare`] (pure): reports are level-triggered. What the cluster shows and the edge did not say is asked for
-//!   again, each key backing off, so that two spellings of one thing cannot chase each other.
-//! - [`pod`], [`node`], [`event`] (pure): a report and what is there become a patch of only what the edge owns.
+//! - `report` (pure): what an edge may report at all.
+//! - `plan` (pure): what has to be written so that the cluster shows a report. Only what the edge owns
+//!   ([`wire::owned`]) is touched; conditions and fields of others stay.
+//! - `compare` (pure): level-triggering. Where the cluster shows something else than the edge last said, the edge is
+//!   asked, at first soon and then ever more rarely.
+//! - `queue` (pure): the latest report per object, fair between nodes, so many at once.
+//! - `event` (pure): journal entries as Events.
 //!
-//! A write carries the UID and the resourceVersion it is based on; where that fails, the session's Lease is looked at
-//! before it is tried again, so that a replica that was asleep overwrites nothing.
-//! Deliberately absent: sessions, and what pods do.
+//! A report is acknowledged when the API server took the write, or shows the same already; it is refused, by the API
+//! server's words, when it never will. Every status write carries the UID and the resourceVersion it was planned on,
+//! so a replica that slept cannot overwrite a newer status. When a session is over, nothing more is written for it.
+//!
+//! Deliberately absent: sessions, what an edge should have, and any state that outlives the process.
 
 mod compare;
-pub mod event;
+mod event;
 mod io;
 mod metrics;
-pub mod node;
-pub mod pod;
+mod origin;
+mod plan;
 mod queue;
+mod report;
+#[cfg(test)]
+mod tests;
 
-pub use compare::Compare;
-pub use io::{Fence, Session, Status, StatusError};
-pub use metrics::Metrics;
-pub use queue::{Failure, Key, Queue};
+pub use io::Statuses;
+pub use origin::{Answers, Opened};

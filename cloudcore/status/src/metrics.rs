@@ -7,29 +7,49 @@ use prometheus_client::registry::Registry;
 
 /// Labels of a write.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct WriteLabel {
+pub(crate) struct WriteLabels {
     /// `Pod`, `Node` or `Event`.
-    pub kind: &'static str,
-    /// `ok`, `refused` or `retried`.
-    pub result: &'static str,
+    pub(crate) kind: &'static str,
+    /// `written`, `unchanged`, `deleted`, `gone`, `created`, `conflict`, `retried`, `refused` or `dropped`.
+    pub(crate) result: &'static str,
 }
 
-/// Counters of reports and their writes.
+/// Labels by kind.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct KindLabel {
+    /// `Pod` or `Node`.
+    pub(crate) kind: &'static str,
+}
+
+/// Counters of all nodes together.
 #[derive(Debug, Clone, Default)]
-pub struct Metrics {
-    /// Reports and events by what came of them.
-    pub patches: Family<WriteLabel, Counter>,
-    /// Reports asked for again because the cluster shows something else.
-    pub wanted: Counter,
-    /// Journal entries that were not taken because too many of their node wait.
-    pub overflows: Counter,
+pub(crate) struct Metrics {
+    patches: Family<WriteLabels, Counter>,
+    asked: Family<KindLabel, Counter>,
 }
 
 impl Metrics {
     /// Registers the counters.
-    pub fn register(&self, registry: &mut Registry) {
-        registry.register("skerry_status_patches", "Reports written to the cluster", self.patches.clone());
-        registry.register("skerry_status_wanted", "Reports asked for again", self.wanted.clone());
-        registry.register("skerry_status_overflows", "Journal entries not taken", self.overflows.clone());
+    pub(crate) fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "skerry_status_patches",
+            "What became of reports, by kind of object and result",
+            self.patches.clone(),
+        );
+        registry.register(
+            "skerry_status_asked",
+            "Reports asked for again because the cluster shows something else than the edge last said",
+            self.asked.clone(),
+        );
+    }
+
+    /// Something came of a write.
+    pub(crate) fn count(&self, kind: &'static str, result: &'static str) {
+        self.patches.get_or_create(&WriteLabels { kind, result }).inc();
+    }
+
+    /// A report was asked for.
+    pub(crate) fn count_asked(&self, kind: &'static str) {
+        self.asked.get_or_create(&KindLabel { kind }).inc();
     }
 }

@@ -1,251 +1,229 @@
-//! Which write comes next. Pure.
+//! What waits to be written: the latest per key, in turn between nodes, never two of one key at once. Pure.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use kit::{Backoff, Elapsed};
 
-/// Writes of one node under way at once: one node must not take all workers.
-const PER_NODE: usize = 4;
-/// Journal entries of one node that may wait.
-const MAX_ENTRIES: usize = 4096;
-/// First wait after a failure, and the longest.
-const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
+/// First wait after a failure that may pass, and the longest.
+const RETRY: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
 
-/// What a write is for. A node's own status comes before its pods', and those before its journal.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Key {
-    /// The Node.
-    Node,
-    /// A pod, by UID.
-    Pod(Arc<str>),
-    /// A journal entry, by sequence number.
-    Entry(u64),
+/// What takes the place of an older one.
+pub(crate) trait Supersede {
+    /// Takes over what must not be lost of the older one.
+    fn supersede(&mut self, older: Self);
 }
 
-/// A write that failed.
+/// How much at once.
 #[derive(Debug, Clone, Copy)]
-pub struct Failure {
-    /// When.
-    pub now: Elapsed,
-    /// Not to be tried again before so long.
-    pub at_least: Duration,
-    /// For jitter, in [0, 1).
-    pub random: f64,
+pub(crate) struct Limits {
+    /// Under way in all.
+    pub(crate) running: usize,
+    /// Under way per node.
+    pub(crate) running_per_node: usize,
+    /// Keys that wait or are under way per node.
+    pub(crate) keys_per_node: usize,
+}
+
+/// Something to be done now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Started<K, T> {
+    /// For whom.
+    pub(crate) node: Arc<str>,
+    /// In which session.
+    pub(crate) epoch: u64,
+    /// Under which key.
+    pub(crate) key: K,
+    /// What.
+    pub(crate) item: T,
+    /// How often it failed already.
+    pub(crate) failures: u32,
+}
+
+/// The queue of all nodes.
+#[derive(Debug)]
+pub(crate) struct Queue<K, T> {
+    limits: Limits,
+    running: usize,
+    nodes: BTreeMap<Arc<str>, Node<K, T>>,
+    /// Nodes with something that waits, each once.
+    turn: VecDeque<Arc<str>>,
 }
 
 #[derive(Debug)]
-struct Waiting<J> {
-    job: J,
+struct Node<K, T> {
+    epoch: u64,
+    running: usize,
+    jobs: BTreeMap<K, Job<T>>,
+    /// Keys of `jobs` that wait and are not under way.
+    order: VecDeque<K>,
+}
+
+#[derive(Debug)]
+struct Job<T> {
+    waiting: Option<T>,
+    running: bool,
     not_before: Elapsed,
+    backoff: Backoff,
+    failures: u32,
 }
 
-#[derive(Debug)]
-struct NodeQueue<J> {
-    waiting: BTreeMap<Key, Waiting<J>>,
-    under_way: BTreeSet<Key>,
-    /// Keys that failed last time.
-    failing: BTreeMap<Key, Backoff>,
-}
-
-impl<J> Default for NodeQueue<J> {
-    fn default() -> Self {
-        Self { waiting: BTreeMap::new(), under_way: BTreeSet::new(), failing: BTreeMap::new() }
+impl<T> Job<T> {
+    const fn new() -> Self {
+        Self {
+            waiting: None,
+            running: false,
+            not_before: Elapsed(Duration::ZERO),
+            backoff: Backoff::new(RETRY.0, RETRY.1),
+            failures: 0,
+        }
     }
 }
 
-/// Jobs by node and key.
-#[derive(Debug)]
-pub struct Queue<J> {
-    nodes: BTreeMap<Arc<str>, NodeQueue<J>>,
-    /// Whose turn it is.
-    turns: VecDeque<Arc<str>>,
-}
-
-impl<J> Default for Queue<J> {
-    fn default() -> Self {
-        Self { nodes: BTreeMap::new(), turns: VecDeque::new() }
-    }
-}
-
-impl<J> Queue<J> {
-    /// Adds a job; one that waits under the same key is replaced. `false` where too many entries wait.
-    pub fn push(&mut self, node: &Arc<str>, key: Key, job: J) -> bool {
-        if !self.nodes.contains_key(node) {
-            self.turns.push_back(Arc::clone(node));
-        }
-        let queue = self.nodes.entry(Arc::clone(node)).or_default();
-        if let Some(waiting) = queue.waiting.get_mut(&key) {
-            waiting.job = job;
-            return true;
-        }
-        let is_entry = matches!(key, Key::Entry(_));
-        if is_entry && queue.waiting.len() >= MAX_ENTRIES {
-            return false;
-        }
-        queue.waiting.insert(key, Waiting { job, not_before: Elapsed::default() });
-        true
+impl<K: Ord + Clone, T: Supersede> Queue<K, T> {
+    /// An empty queue.
+    pub(crate) const fn new(limits: Limits) -> Self {
+        Self { limits, running: 0, nodes: BTreeMap::new(), turn: VecDeque::new() }
     }
 
-    /// The next job that may start. It is under way until [`Queue::done`] or [`Queue::again`].
-    pub fn next(&mut self, now: Elapsed) -> Option<(Arc<str>, Key, J)> {
-        for _ in 0..self.turns.len() {
-            let node = self.turns.pop_front()?;
-            self.turns.push_back(Arc::clone(&node));
-            let Some(queue) = self.nodes.get_mut(&node) else { continue };
-            if queue.under_way.len() >= PER_NODE {
+    /// A session opens; what waited for an earlier one of the node is dropped.
+    pub(crate) fn open(&mut self, node: &Arc<str>, epoch: u64) {
+        let fresh = Node { epoch, running: 0, jobs: BTreeMap::new(), order: VecDeque::new() };
+        self.nodes.insert(Arc::clone(node), fresh);
+        self.turn.retain(|waiting| waiting != node);
+    }
+
+    /// A session is over; what waits for it is dropped.
+    pub(crate) fn close(&mut self, node: &str, epoch: u64) {
+        if self.is_open(node, epoch) {
+            self.nodes.remove(node);
+            self.turn.retain(|waiting| &**waiting != node);
+        }
+    }
+
+    /// Whether that session is the node's.
+    pub(crate) fn is_open(&self, node: &str, epoch: u64) -> bool {
+        self.nodes.get(node).is_some_and(|known| known.epoch == epoch)
+    }
+
+    /// Whether something of that key waits or is under way.
+    pub(crate) fn is_busy(&self, node: &str, key: &K) -> bool {
+        self.nodes.get(node).is_some_and(|known| known.jobs.contains_key(key))
+    }
+
+    /// Whether nothing waits or is under way for the node.
+    pub(crate) fn is_idle(&self, node: &str) -> bool {
+        self.nodes.get(node).is_none_or(|known| known.jobs.is_empty())
+    }
+
+    /// Takes something to be done; gives it back where the node has too much waiting, or no session.
+    pub(crate) fn push(&mut self, name: &str, key: K, mut item: T) -> Result<(), T> {
+        let Some(node) = self.nodes.get_mut(name) else { return Err(item) };
+        if !node.jobs.contains_key(&key) && node.jobs.len() >= self.limits.keys_per_node {
+            return Err(item);
+        }
+        let job = node.jobs.entry(key.clone()).or_insert_with(Job::new);
+        match job.waiting.take() {
+            Some(older) => item.supersede(older),
+            None if !job.running => node.order.push_back(key),
+            None => {}
+        }
+        job.waiting = Some(item);
+        Self::wait_turn(&mut self.turn, name, node);
+        Ok(())
+    }
+
+    /// The next thing to do; every node in its turn.
+    pub(crate) fn next(&mut self, now: Elapsed) -> Option<Started<K, T>> {
+        if self.running >= self.limits.running {
+            return None;
+        }
+        for _ in 0..self.turn.len() {
+            let name = self.turn.pop_front()?;
+            let Some(node) = self.nodes.get_mut(&name) else { continue };
+            if node.order.is_empty() {
                 continue;
             }
-            let key = queue
-                .waiting
-                .iter()
-                .find(|(key, waiting)| waiting.not_before <= now && !queue.under_way.contains(key))
-                .map(|(key, _)| key.clone());
-            if let Some(key) = key
-                && let Some(waiting) = queue.waiting.remove(&key)
-            {
-                queue.under_way.insert(key.clone());
-                return Some((node, key, waiting.job));
+            self.turn.push_back(Arc::clone(&name));
+            if node.running >= self.limits.running_per_node {
+                continue;
             }
+            let due = |key: &K| node.jobs.get(key).is_some_and(|job| job.not_before <= now);
+            let Some(key) = node.order.iter().position(due).and_then(|at| node.order.remove(at)) else {
+                continue;
+            };
+            let Some(job) = node.jobs.get_mut(&key) else { continue };
+            let Some(item) = job.waiting.take() else { continue };
+            job.running = true;
+            node.running += 1;
+            self.running += 1;
+            return Some(Started { node: name, epoch: node.epoch, key, item, failures: job.failures });
         }
         None
     }
 
-    /// When the next job that waits for a time may start; `None` where none does.
-    pub fn due(&self, now: Elapsed) -> Option<Elapsed> {
-        let waiting = self.nodes.values().flat_map(|queue| {
-            queue.waiting.iter().filter(|(key, _)| !queue.under_way.contains(key)).map(|(_, waiting)| waiting)
-        });
-        waiting.map(|waiting| waiting.not_before).filter(|at| *at > now).min()
-    }
-
-    /// A job is finished for good.
-    pub fn done(&mut self, node: &str, key: &Key) {
-        if let Some(queue) = self.nodes.get_mut(node) {
-            queue.under_way.remove(key);
-            queue.failing.remove(key);
-        }
-        self.tidy(node);
-    }
-
-    /// A job failed and is to be tried again, unless a newer one of its key waits: that one then waits as long.
-    pub fn again(&mut self, node: &str, key: Key, job: J, failure: Failure) {
-        let Some(queue) = self.nodes.get_mut(node) else { return };
-        // Its session ended in the meantime: the edge will say it again.
-        if !queue.under_way.remove(&key) {
-            return;
-        }
-        let backoff = queue.failing.entry(key.clone()).or_insert(Backoff::new(RETRY.0, RETRY.1));
-        let not_before = failure.now.plus(backoff.next(failure.random).max(failure.at_least));
-        queue.waiting.entry(key).or_insert(Waiting { job, not_before }).not_before = not_before;
-    }
-
-    /// Whether something of this key waits or is under way.
-    pub fn has(&self, node: &str, key: &Key) -> bool {
-        self.nodes
-            .get(node)
-            .is_some_and(|queue| queue.waiting.contains_key(key) || queue.under_way.contains(key))
-    }
-
-    /// Forgets what waits of a node, and that anything is under way.
-    pub fn forget(&mut self, node: &str) {
-        self.nodes.remove(node);
-        self.turns.retain(|turn| **turn != *node);
-    }
-
-    fn tidy(&mut self, node: &str) {
-        if self.nodes.get(node).is_some_and(|queue| queue.waiting.is_empty() && queue.under_way.is_empty()) {
-            self.forget(node);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn pod(n: u8) -> Key {
-        Key::Pod(format!("u{n}").into())
-    }
-
-    #[test]
-    fn nodes_take_turns_and_the_last_value_wins() {
-        let mut queue = Queue::default();
-        let (a, b): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
-        for n in 0..10 {
-            queue.push(&a, pod(n), 1);
-        }
-        queue.push(&b, pod(0), 1);
-        queue.push(&b, pod(0), 2);
-        queue.push(&a, Key::Node, 3);
-        let now = Elapsed::default();
-        let order: Vec<_> = std::iter::from_fn(|| queue.next(now))
-            .map(|(node, key, job)| (node.to_string(), key, job))
-            .collect();
-        assert_eq!(order[0], ("a".to_owned(), Key::Node, 3));
-        assert_eq!(order[1], ("b".to_owned(), pod(0), 2));
-        assert_eq!(order.len(), 1 + PER_NODE, "one node takes no more than its share");
-    }
-
-    #[test]
-    fn a_failed_key_waits_and_its_newer_value_too() {
-        let mut queue = Queue::default();
-        let a: Arc<str> = "a".into();
-        queue.push(&a, pod(0), 1);
-        let now = Elapsed::default();
-        let (_, key, job) = queue.next(now).unwrap();
-        queue.push(&a, pod(0), 2);
-        assert_eq!(queue.next(now), None, "never two of one key at once");
-        queue.again("a", key, job, Failure { now, at_least: Duration::from_secs(1), random: 0.5 });
-        assert_eq!(queue.next(now), None);
-        let due = queue.due(now).unwrap();
-        assert_eq!(due, now.plus(Duration::from_secs(1)));
-        assert_eq!(queue.next(due).unwrap().2, 2);
-    }
-
-    proptest! {
-        /// Every key's last value is written, never two of a key at once, whatever fails.
-        #[test]
-        fn nothing_is_lost(steps in proptest::collection::vec((0_u8..3, 0_u8..3, 0_u8..4), 0..80)) {
-            let mut queue = Queue::default();
-            let mut now = Elapsed::default();
-            let mut last = BTreeMap::new();
-            let mut written = BTreeMap::new();
-            let mut running = Vec::new();
-            for (count, (node, key, what)) in steps.into_iter().enumerate() {
-                let node: Arc<str> = format!("n{node}").into();
-                match what {
-                    0 | 1 => {
-                        queue.push(&node, pod(key), count);
-                        last.insert((node, pod(key)), count);
-                    }
-                    2 => running.extend(queue.next(now)),
-                    _ => if let Some((node, key, job)) = running.pop() {
-                        queue.again(&node, key, job, Failure { now, at_least: Duration::ZERO, random: 0.5 });
-                    },
-                }
-                let mut keys: Vec<_> = running.iter().map(|(node, key, _)| (node, key)).collect();
-                keys.sort();
-                keys.dedup();
-                prop_assert_eq!(keys.len(), running.len());
+    /// It is done, for good or ill.
+    pub(crate) fn finish(&mut self, name: &str, epoch: u64, key: &K) {
+        let Some((node, turn)) = self.end(name, epoch) else { return };
+        if let Some(job) = node.jobs.get_mut(key) {
+            if job.waiting.is_some() {
+                *job = Job { waiting: job.waiting.take(), ..Job::new() };
+                node.order.push_back(key.clone());
+            } else {
+                node.jobs.remove(key);
             }
-            loop {
-                for (node, key, job) in running.drain(..) {
-                    queue.done(&node, &key);
-                    written.insert((node, key), job);
-                }
-                running.extend(queue.next(now));
-                if running.is_empty() {
-                    match queue.due(now) {
-                        Some(at) => now = at,
-                        None => break,
-                    }
-                }
-            }
-            prop_assert_eq!(written, last);
-            prop_assert!(queue.nodes.is_empty() && queue.turns.is_empty());
         }
+        Self::wait_turn(turn, name, node);
+    }
+
+    /// It failed and is to be tried again, not before so long; a later one of the same key takes its place.
+    pub(crate) fn retry(&mut self, started: Started<K, T>, now: Elapsed, random: f64, at_least: Duration) {
+        let Started { node: name, epoch, key, item, .. } = started;
+        let Some((node, turn)) = self.end(&name, epoch) else { return };
+        if let Some(job) = node.jobs.get_mut(&key) {
+            job.running = false;
+            job.failures = job.failures.saturating_add(1);
+            job.not_before = now.plus(job.backoff.next(random).max(at_least));
+            match &mut job.waiting {
+                Some(newer) => newer.supersede(item),
+                None => job.waiting = Some(item),
+            }
+            node.order.push_back(key);
+        }
+        Self::wait_turn(turn, &name, node);
+    }
+
+    /// When something that waits becomes due; `None` where nothing does, or only an end can make room.
+    pub(crate) fn deadline(&self) -> Option<Elapsed> {
+        if self.running >= self.limits.running {
+            return None;
+        }
+        let with_room = self.turn.iter().filter_map(|name| self.nodes.get(name));
+        with_room
+            .filter(|node| node.running < self.limits.running_per_node)
+            .flat_map(|node| node.order.iter().filter_map(|key| node.jobs.get(key)))
+            .map(|job| job.not_before)
+            .min()
+    }
+
+    /// One fewer is under way. The node, where the session is still its own.
+    fn end(&mut self, name: &str, epoch: u64) -> Option<(&mut Node<K, T>, &mut VecDeque<Arc<str>>)> {
+        self.running = self.running.saturating_sub(1);
+        let node = self.nodes.get_mut(name).filter(|node| node.epoch == epoch)?;
+        node.running = node.running.saturating_sub(1);
+        Some((node, &mut self.turn))
+    }
+
+    fn wait_turn(turn: &mut VecDeque<Arc<str>>, name: &str, node: &Node<K, T>) {
+        if !node.order.is_empty() && !turn.iter().any(|waiting| &**waiting == name) {
+            turn.push_back(name.into());
+        }
+    }
+
+    /// Keys known of a node, for checks.
+    #[cfg(test)]
+    pub(crate) fn keys(&self, node: &str) -> std::collections::BTreeSet<K> {
+        self.nodes.get(node).map(|node| node.jobs.keys().cloned().collect()).unwrap_or_default()
     }
 }
