@@ -106,6 +106,11 @@ impl Authority {
         Spki::of_certificate(&self.certificate)
     }
 
+    /// The hashes of the keys of a trust bundle (PEM): what pins are compared with.
+    pub fn bundle_pins(bundle_pem: &str) -> Result<Vec<Spki>, PkiError> {
+        crate::identity::chain(bundle_pem)?.iter().map(|der| Spki::of_certificate(der)).collect()
+    }
+
     /// Checks a node's CSR (PEM): it must be signed by its own key, which must be ECDSA P-256. Whatever it says of
     /// names, purposes or extensions is not looked at. Returns what [`Authority::issue_node`] signs.
     pub fn check_request(csr_pem: &str) -> Result<NodeRequest, PkiError> {

@@ -78,6 +78,11 @@ impl NodeIdentity {
         kit::Masked(format!("{}\n{}", self.key_pem.0.trim_end(), self.chain_pem))
     }
 
+    /// Its key, to make requests with.
+    pub fn key(&self) -> Result<NodeKey, PkiError> {
+        NodeKey::load(&self.key_pem.0)
+    }
+
     /// Who this is.
     pub const fn identity(&self) -> &Identity {
         &self.identity
