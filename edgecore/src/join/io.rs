@@ -1,5 +1,6 @@
 //! The network and the machine, as far as joining looks at them.
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,7 +39,7 @@ pub(super) async fn post(
 ) -> Result<JoinAnswer, Outcome> {
     let exchanged = tokio::time::timeout(ANSWER_WITHIN, Box::pin(exchange(endpoint, tls, body))).await;
     let (status, retry_after, body) = exchanged
-        .unwrap_or_else(|_| Err(unreachable(format!("no answer within {} s", ANSWER_WITHIN.as_secs()))))?;
+        .unwrap_or_else(|_| Err(unanswered(&format!("no answer within {} s", ANSWER_WITHIN.as_secs()))))?;
     if status == StatusCode::OK {
         return serde_json::from_slice(&body)
             .map_err(|error| Outcome::Unreachable(format!("answer is not understood: {error}")));
@@ -59,28 +60,29 @@ async fn exchange(
     tls: Arc<ClientConfig>,
     body: Vec<u8>,
 ) -> Result<(StatusCode, Option<Duration>, Bytes), Outcome> {
-    let uri: Uri = endpoint.parse().map_err(|_| unreachable("not a URL"))?;
-    let authority = uri.authority().ok_or_else(|| unreachable("URL without a host"))?;
+    let uri: Uri = endpoint.parse().map_err(|_| unanswered(&"not a URL"))?;
+    let authority = uri.authority().ok_or_else(|| unanswered(&"URL without a host"))?;
     let host = authority.host().trim_start_matches('[').trim_end_matches(']');
     let tcp = TcpStream::connect((host, authority.port_u16().unwrap_or(443)));
     let tcp = tokio::time::timeout(CONNECT_WITHIN, tcp).await;
-    let tcp = tcp.map_err(|_| unreachable("no answer"))?.map_err(unreachable)?;
-    let name = ServerName::try_from(host.to_owned()).map_err(unreachable)?;
-    let stream = TlsConnector::from(tls).connect(name, tcp).await.map_err(distrust)?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(unreachable)?;
+    let tcp = tcp.map_err(|_| unanswered(&"no answer"))?.map_err(|error| unanswered(&error))?;
+    let name = ServerName::try_from(host.to_owned()).map_err(|error| unanswered(&error))?;
+    let stream = TlsConnector::from(tls).connect(name, tcp).await.map_err(|error| distrust(&error))?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| unanswered(&error))?;
     let request = Request::post("/v1/join")
         .header(header::HOST, authority.as_str())
         .header(header::CONTENT_TYPE, "application/json")
         .body(Full::new(Bytes::from(body)))
-        .map_err(unreachable)?;
+        .map_err(|error| unanswered(&error))?;
     let exchange = async {
-        let response = sender.send_request(request).await.map_err(unreachable)?;
+        let response = sender.send_request(request).await.map_err(|error| unanswered(&error))?;
         let status = response.status();
         let said = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
         let retry_after = said.and_then(|value| value.parse().ok()).map(Duration::from_secs);
         let body = Limited::new(response.into_body(), MAX_JOIN_BODY).collect().await;
-        Ok((status, retry_after, body.map_err(unreachable)?.to_bytes()))
+        Ok((status, retry_after, body.map_err(|error| unanswered(&error))?.to_bytes()))
     };
     tokio::pin!(exchange);
     tokio::select! {
@@ -88,19 +90,19 @@ async fn exchange(
         // The connection may end in the same moment in which the answer is complete.
         ended = connection => match ended {
             Ok(()) => exchange.await,
-            Err(error) => Err(unreachable(error)),
+            Err(error) => Err(unanswered(&error)),
         },
     }
 }
 
-fn unreachable(why: impl ToString) -> Outcome {
+fn unanswered(why: &dyn Display) -> Outcome {
     Outcome::Unreachable(why.to_string())
 }
 
 /// A TLS failure: what was sent is not what the token's cloud would send, or the connection broke.
-fn distrust(error: std::io::Error) -> Outcome {
+fn distrust(error: &std::io::Error) -> Outcome {
     let why = format!("TLS: {error}");
-    if error.kind() == std::io::ErrorKind::InvalidData { Outcome::Stranger(why) } else { unreachable(why) }
+    if error.kind() == std::io::ErrorKind::InvalidData { Outcome::Stranger(why) } else { unanswered(&why) }
 }
 
 /// A reason from outside, fit to be printed: one line, and no longer than a screen.

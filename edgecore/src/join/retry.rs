@@ -54,9 +54,8 @@ impl Retry {
         let (why, said) = match outcome {
             Outcome::Refused(why) => return Next::GiveUp(why),
             Outcome::Stranger(why) if self.strangers >= self.endpoints => return Next::GiveUp(why),
-            Outcome::Stranger(why) => (why, None),
             Outcome::Later(why, said) => (why, said),
-            Outcome::Unreachable(why) => (why, None),
+            Outcome::Unreachable(why) | Outcome::Stranger(why) => (why, None),
         };
         // A wait only after every endpoint had its turn.
         let wait = if self.failures.is_multiple_of(self.endpoints) {
