@@ -8,16 +8,17 @@ mod prepare;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
-use cloudcore_hub::{Hub, HubConfig, LeaseFence, Parts};
+use cloudcore_calls::Calls;
+use cloudcore_hub::{Hub, HubConfig, Parts};
 use cloudcore_index::{Index, source};
 use cloudcore_join::{Join, JoinServer};
 use cloudcore_kube::Client;
 use cloudcore_kube::watch::Watch;
-use cloudcore_status::Status;
+use cloudcore_status::Statuses;
 use kit::admin::Admin;
 use kit::{Clock, Readiness, Shutdown, Tasks};
 use link::Listener;
@@ -26,7 +27,7 @@ use wire::KINDS;
 
 use crate::admin::Reviewer;
 use crate::config::Settings;
-use crate::uplink::{EdgeHub, LeaseCheck, Records, Uplink};
+use crate::uplink::{EdgeHub, Records, Uplink};
 use prepare::Prepared;
 
 /// How long everything together may take to end.
@@ -41,6 +42,7 @@ struct Base {
     clock: Clock,
     shutdown: Shutdown,
     readiness: Readiness,
+    registry: Arc<Mutex<Registry>>,
     hub: Arc<OnceLock<EdgeHub>>,
 }
 
@@ -49,7 +51,6 @@ struct Base {
 struct AllMetrics {
     kube: cloudcore_kube::Metrics,
     hub: cloudcore_hub::Metrics,
-    status: cloudcore_status::Metrics,
     join: cloudcore_join::Metrics,
 }
 
@@ -57,7 +58,6 @@ impl AllMetrics {
     fn register(&self, registry: &mut Registry) {
         self.kube.register(registry);
         self.hub.register(registry);
-        self.status.register(registry);
         self.join.register(registry);
     }
 }
@@ -81,15 +81,21 @@ async fn serve(settings: Settings, shutdown: Shutdown) -> anyhow::Result<()> {
     let mut registry = Registry::default();
     let metrics = AllMetrics::default();
     metrics.register(&mut registry);
-    let hub = Arc::new(OnceLock::new());
-    let base = Base { settings, client, clock, shutdown: shutdown.clone(), readiness: Readiness::new(), hub };
+    let base = Base {
+        settings,
+        client,
+        clock,
+        shutdown: shutdown.clone(),
+        readiness: Readiness::new(),
+        registry: Arc::new(Mutex::new(registry)),
+        hub: Arc::new(OnceLock::new()),
+    };
     let starting = base.readiness.block("reaching the cluster");
     let mut tasks = Tasks::new(shutdown.clone());
 
     let admin = Admin::bind(base.settings.admin).await?;
     let reviewer = Reviewer::new(base.client.clone(), base.clock.clone(), Arc::clone(&base.hub));
-    let served =
-        admin.serve(Arc::new(Mutex::new(registry)), base.readiness.clone(), reviewer, shutdown.clone());
+    let served = admin.serve(Arc::clone(&base.registry), base.readiness.clone(), reviewer, shutdown.clone());
     tasks.spawn("admin", served);
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -133,17 +139,20 @@ async fn start(
     let records = cloudcore_join::identity_watch(&identities, metrics.kube.clone());
     tasks.spawn("watch identity records", records.run(shutdown.clone()));
 
-    let fence = LeaseCheck(LeaseFence::new(client.clone(), settings.replica.clone()));
-    let status = Status::new(client.clone(), index.clone(), fence, clock.clone(), metrics.status.clone());
-    let writer = status.clone();
-    let stop = shutdown.clone();
-    tasks.spawn("status", async move { writer.run(stop).await });
+    let statuses = Statuses::new(client.clone(), index.clone(), clock.clone());
+    let calls = Calls::new(client.clone(), index.clone(), clock.clone());
+    {
+        let mut registry = base.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        statuses.register(&mut registry);
+        calls.register(&mut registry);
+    }
+    tasks.spawn("status", statuses.clone().run(shutdown.clone()));
 
     let parts = Parts {
         client: client.clone(),
-        index: index.clone(),
+        index,
         identities: Arc::new(Records { identities, trust_bundle: prepared.trust_bundle.clone() }),
-        upstream: Arc::new(Uplink::new(client.clone(), index, status)),
+        upstream: Arc::new(Uplink { statuses, calls }),
         clock: clock.clone(),
         metrics: metrics.hub.clone(),
         watches,

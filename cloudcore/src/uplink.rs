@@ -3,17 +3,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use cloudcore_hub::{Denied, Hub, Identities, LeaseFence, Origin, Upstream};
-use cloudcore_index::Index;
+use cloudcore_calls::Calls;
+use cloudcore_hub::{Denied, Hub, Identities, Origin, Replies, Upstream};
 use cloudcore_kube::Client;
-use cloudcore_status::{Fence, Session, Status};
+use cloudcore_status::{Answers, Opened, Statuses};
 use kit::errors::chain;
-use kit::tasks::Group;
-use wire::call_reply::{Failure, Result as Answer};
-use wire::{Call, CallReply, Entry, Kind, Rejected, Report, ReportInventory};
-
-/// Calls answered at once, over all edges.
-const CALLS: usize = 512;
+use wire::{Call, DownFrame, Entry, Kind, Rejected, Report, ReportInventory};
 
 /// The hub as it is put together here.
 pub(crate) type EdgeHub = Hub<Records, Uplink>;
@@ -42,88 +37,61 @@ impl Identities for Records {
     }
 }
 
-/// Asks the Lease whether a session may still write.
+/// The way back to an edge, as the status writer wants it.
 #[derive(Debug)]
-pub(crate) struct LeaseCheck(pub(crate) LeaseFence);
+struct Back(Replies);
 
-impl Fence for LeaseCheck {
-    async fn holds(&self, node: &str, epoch: u64) -> Result<bool, String> {
-        self.0.holds(node, epoch).await.map_err(|error| chain(&error))
+impl Answers for Back {
+    fn send(&self, frame: DownFrame) {
+        self.0.send(frame);
     }
 }
 
 /// Takes what edges say to those who answer it.
 #[derive(Debug)]
 pub(crate) struct Uplink {
-    pub(crate) client: Client,
-    pub(crate) index: Index,
-    pub(crate) status: Status<LeaseCheck>,
-    calls: Group,
-}
-
-impl Uplink {
-    pub(crate) fn new(client: Client, index: Index, status: Status<LeaseCheck>) -> Self {
-        Self { client, index, status, calls: Group::new("calls", CALLS) }
-    }
-}
-
-fn session(origin: &Origin) -> Session {
-    let replies = origin.replies.clone();
-    Session {
-        node: Arc::clone(&origin.node),
-        epoch: origin.epoch,
-        store_id: Arc::clone(&origin.store_id),
-        reply: Arc::new(move |frame| replies.send(frame)),
-    }
+    pub(crate) statuses: Statuses,
+    pub(crate) calls: Calls,
 }
 
 impl Upstream for Uplink {
     fn opened(&self, origin: &Origin) {
-        self.status.opened(session(origin), origin.reports_digest, origin.reports_count);
+        self.statuses.opened(Opened {
+            node: Arc::clone(&origin.node),
+            epoch: origin.epoch,
+            store_id: Arc::clone(&origin.store_id),
+            reports_digest: origin.reports_digest,
+            reports_count: origin.reports_count,
+            answers: Arc::new(Back(origin.replies.clone())),
+        });
     }
 
     fn report(&self, origin: &Origin, report: Report) {
-        self.status.report(&session(origin), &report);
+        self.statuses.report(&origin.node, origin.epoch, report);
     }
 
     fn report_inventory(&self, origin: &Origin, inventory: ReportInventory) {
-        self.status.report_inventory(&session(origin), &inventory);
+        self.statuses.report_inventory(&origin.node, origin.epoch, inventory);
     }
 
     fn statuses_changed(&self, origin: &Origin, changed: &BTreeSet<(Kind, Arc<str>)>) {
-        self.status.statuses_changed(&session(origin), changed);
+        self.statuses.statuses_changed(&origin.node, origin.epoch, changed);
     }
 
     fn entry(&self, origin: &Origin, entry: Entry) {
-        self.status.entry(&session(origin), &entry);
+        self.statuses.entry(&origin.node, origin.epoch, &entry);
     }
 
     fn call(&self, origin: &Origin, call: Call) {
-        let id = call.id;
-        let busy = |replies: &cloudcore_hub::Replies| {
-            let failure = Failure { status: 429, reason: "too many calls are under way".to_owned() };
-            replies.send(CallReply { id, result: Some(Answer::Err(failure)) });
-        };
-        let Ok(permit) = Arc::clone(&origin.calls).try_acquire_owned() else {
-            return busy(&origin.replies);
-        };
-        let (client, index, node) = (self.client.clone(), self.index.clone(), Arc::clone(&origin.node));
         let replies = origin.replies.clone();
-        let started = self.calls.spawn(async move {
-            let reply = cloudcore_calls::answer(&client, &index, &node, call).await;
-            replies.send(reply);
-            drop(permit);
-        });
-        if !started {
-            busy(&origin.replies);
-        }
+        self.calls.take(&origin.node, &origin.calls, call, move |reply| replies.send(reply));
     }
 
     fn rejected(&self, origin: &Origin, rejected: &Rejected) {
-        self.status.rejected(&session(origin), rejected);
+        self.statuses.rejected(&origin.node, origin.epoch, rejected);
     }
 
     fn closed(&self, origin: &Origin) {
-        self.status.closed(&origin.node, origin.epoch);
+        self.statuses.closed(&origin.node, origin.epoch);
     }
 }

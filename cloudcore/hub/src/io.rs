@@ -21,7 +21,6 @@ use thiserror::Error;
 use wire::Kind;
 
 pub use health::Health;
-pub use lease::LeaseFence;
 
 use crate::identity::Identities;
 use crate::metrics::Metrics;

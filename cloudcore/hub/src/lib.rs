@@ -25,7 +25,7 @@ mod upstream;
 
 pub use admit::{Agreed, Terms, admit};
 pub use identity::{Denied, Identities};
-pub use io::{Health, Hub, HubConfig, HubError, LeaseFence, Parts};
+pub use io::{Health, Hub, HubConfig, HubError, Parts};
 pub use metrics::Metrics;
 pub use session::{Broken, Desired, Outgoing, Session};
 pub use upstream::{Origin, Replies, Upstream};

@@ -105,24 +105,3 @@ impl Keeper {
         if node_uid.is_empty() { lease } else { lease::owned_by(lease, &self.node, node_uid) }
     }
 }
-
-/// Tells whether a session is still the node's newest, by the Lease.
-#[derive(Debug, Clone)]
-pub struct LeaseFence {
-    client: Client,
-    replica: String,
-}
-
-impl LeaseFence {
-    /// Asks for sessions of this replica.
-    pub const fn new(client: Client, replica: String) -> Self {
-        Self { client, replica }
-    }
-
-    /// Whether this session still holds the node's Lease.
-    pub async fn holds(&self, node: &str, epoch: u64) -> Result<bool, KubeError> {
-        let found = Keeper::new(&self.client, node, &self.replica).read().await?;
-        let found = found.as_ref().map(holder).unwrap_or_default();
-        Ok(found.epoch == epoch && found.replica == self.replica)
-    }
-}
