@@ -1,0 +1,220 @@
+//! The only wiring: what the agent is made of, and who knows whom.
+//!
+//! ```text
+//! cloud ⇄ sync ⇄ store ⇄ pods → cri → containerd
+//!                  ⇅
+//!                 node
+//! ```
+//!
+//! Every arrow but those of sync and cri stays when the link is cut. The tasks: `cri` (asks the runtime how it does),
+//! `pods`, `node`, `facts`, `sync`, `admin`, `readiness`, and `store`, which ends the process when the database turns
+//! out to be damaged, so that the next start sets it aside.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::Context;
+use edgecore_cri::{Cri, Monitor};
+use edgecore_node::NodeConfig;
+use edgecore_pods::handle::{Alive, RuntimeState};
+use edgecore_store::{Store, StoreError};
+use edgecore_sync::{Hooks, LinkStatus, Metrics, Sync};
+use kit::admin::{Admin, Loopback};
+use kit::{Clock, Readiness, Shutdown, Tasks, WallTime};
+use prometheus_client::registry::Registry;
+use tokio::sync::watch;
+
+use crate::config::{EdgeConfig, bundle_path, identity_path};
+use crate::facts::Source;
+use crate::health::Listener;
+use crate::lock;
+
+/// Version of the agent.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Tasks that do not end by then are aborted. Whatever they were at is found again at the next start.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Runs the agent until shutdown is asked for, by signal or by a task that failed.
+pub async fn run(config: EdgeConfig, shutdown: Shutdown) -> anyhow::Result<()> {
+    let lock = lock::take(&config.state_dir)?;
+    let parts = Parts::open(config, shutdown.clone()).await?;
+    let tasks = parts.start()?;
+    let signals = shutdown.on_signals();
+    tokio::select! {
+        ended = tasks.join(GRACE) => ended?,
+        // Told twice to end, it ends.
+        asked = signals => asked.context("cannot listen for signals")?,
+    }
+    drop(lock);
+    tracing::info!("edgecore ended; containers run on");
+    Ok(())
+}
+
+/// What the tasks are made from.
+struct Parts {
+    config: EdgeConfig,
+    clock: Clock,
+    shutdown: Shutdown,
+    store: Store,
+    cri: Cri,
+    monitor: Monitor,
+    admin: Admin,
+    status: LinkStatus,
+    alive: Alive,
+}
+
+impl Parts {
+    async fn open(config: EdgeConfig, shutdown: Shutdown) -> anyhow::Result<Self> {
+        let clock = Clock::system();
+        clock.not_before(built());
+        let opened = Store::open(&config.state_dir, clock.clone())?;
+        if let Some(aside) = opened.set_aside {
+            tracing::error!(aside = %aside.display(), "the store was damaged and begins anew: what runs is adopted when the cloud has sent what should");
+        }
+        let cri = edgecore_cri::Config::new(&config.containerd);
+        let (cri, monitor) = edgecore_cri::connect(&cri, clock.clone())?;
+        let admin = Admin::bind(config.admin).await?;
+        let alive = Alive::new(clock.clone());
+        let status = LinkStatus::default();
+        tracing::info!(version = VERSION, node = config.node_name, fresh = opened.fresh, "edgecore starts");
+        Ok(Self { config, clock, shutdown, store: opened.store, cri, monitor, admin, status, alive })
+    }
+
+    fn start(self) -> anyhow::Result<Tasks> {
+        let mut tasks = Tasks::new(self.shutdown.clone());
+        let registry = Arc::new(Mutex::new(Registry::default()));
+        let readiness = Readiness::new();
+        let (runtime_state, planned) = watch::channel(RuntimeState::default());
+        self.spawn_sync(&mut tasks, &registry)?;
+        self.spawn_node(&mut tasks, runtime_state)?;
+        let Self { shutdown, store, cri, monitor, admin, alive, .. } = self;
+
+        let health = cri.health();
+        readiness.set("runtime", false);
+        readiness.set("plan", false);
+        tasks.spawn("readiness", tell_readiness(readiness.clone(), health, planned, alive, shutdown.clone()));
+        tasks.spawn("admin", admin.serve(registry, readiness, Loopback, shutdown.clone()));
+        tasks.spawn("cri", monitor.run(shutdown.clone()));
+        tasks.spawn("store", watch_store(store, shutdown));
+        Ok(tasks)
+    }
+
+    fn spawn_sync(&self, tasks: &mut Tasks, registry: &Mutex<Registry>) -> anyhow::Result<()> {
+        let Self { config, store, clock, status, alive, shutdown, .. } = self;
+        let metrics = Metrics::default();
+        let mut registry =
+            registry.lock().map_err(|_| anyhow::anyhow!("the metrics registry is poisoned"))?;
+        metrics.register(&mut registry, status, store);
+        let endpoints = config.endpoints.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
+        let alive = alive.clone();
+        let sync = Sync {
+            config: edgecore_sync::Config {
+                node_name: config.node_name.clone(),
+                agent_version: VERSION.to_owned(),
+                endpoints,
+                identity: identity_path(&config.state_dir),
+                bundle: bundle_path(&config.state_dir),
+                link: link::Config { clock: clock.clone(), ..link::Config::default() },
+            },
+            store: store.clone(),
+            clock: clock.clone(),
+            hooks: Hooks { engine_alive: Arc::new(move || alive.is_alive()), stream: Arc::new(drop) },
+            metrics,
+            status: status.clone(),
+        };
+        tasks.spawn("sync", sync.run(shutdown.clone()));
+        Ok(())
+    }
+
+    /// What makes the node: its report, its facts, and the pods on it.
+    fn spawn_node(
+        &self,
+        tasks: &mut Tasks,
+        runtime_state: watch::Sender<RuntimeState>,
+    ) -> anyhow::Result<()> {
+        let Self { config, store, clock, shutdown, .. } = self;
+        let node = self.node_config();
+        let source = Source {
+            machine: edgecore_node::facts(&node)?,
+            node: node.clone(),
+            cluster_dns: config.cluster_dns.iter().map(ToString::to_string).collect(),
+            cluster_domain: config.cluster_domain.clone(),
+            resolv_conf: config.resolv_conf.clone(),
+            pod_logs_dir: config.pod_logs_dir.clone(),
+        };
+        let (facts, seen) = watch::channel(Arc::new(source.look(None)));
+        let keep = source.keep(facts, self.status.clone(), clock.clone(), shutdown.clone());
+        tasks.spawn("facts", async move {
+            keep.await;
+            Ok::<(), Infallible>(())
+        });
+        let health = Listener(self.cri.health());
+        tasks.spawn("node", edgecore_node::run(node, store.clone(), health, clock.clone(), shutdown.clone()));
+        let engine = edgecore_pods::io::Context {
+            runtime: self.cri.clone(),
+            store: store.clone(),
+            clock: clock.clone(),
+            state_dir: config.state_dir.clone(),
+            node: seen,
+            max_pods: usize::try_from(config.max_pods)?,
+            alive: self.alive.clone(),
+            runtime_state,
+        };
+        tasks.spawn("pods", edgecore_pods::io::run(engine, shutdown.clone()));
+        Ok(())
+    }
+
+    fn node_config(&self) -> NodeConfig {
+        let config = &self.config;
+        // What the cloud said of itself last comes first, as for connecting.
+        let said = self.store.meta().endpoints;
+        let endpoints = said.iter().chain(&config.endpoints).map(String::as_str);
+        NodeConfig {
+            name: config.node_name.clone(),
+            labels: config.labels.clone(),
+            max_pods: config.max_pods,
+            state_dir: config.state_dir.clone(),
+            cni_conf_dir: config.cni_conf_dir.clone(),
+            manage_cni: config.manage_cni,
+            route_to: edgecore_node::route_hints(endpoints),
+        }
+    }
+}
+
+/// Ready means: the store is open (or there is no endpoint to ask), the runtime answers, and a first plan was made.
+async fn tell_readiness(
+    readiness: Readiness,
+    mut health: watch::Receiver<edgecore_cri::Health>,
+    mut planned: watch::Receiver<RuntimeState>,
+    alive: Alive,
+    shutdown: Shutdown,
+) -> Result<(), Infallible> {
+    loop {
+        readiness.set("runtime", health.borrow_and_update().is_good());
+        if planned.borrow_and_update().ok && alive.last().is_some() {
+            readiness.set("plan", true);
+        }
+        tokio::select! {
+            () = shutdown.requested() => return Ok(()),
+            Ok(()) = health.changed() => {}
+            Ok(()) = planned.changed() => {}
+            // Both senders are gone: so is everything else in a moment.
+            else => shutdown.requested().await,
+        }
+    }
+}
+
+/// Ends, and with it the process, when the database turns out to be damaged.
+async fn watch_store(store: Store, shutdown: Shutdown) -> Result<(), StoreError> {
+    tokio::select! {
+        () = shutdown.requested() => Ok(()),
+        error = store.damaged() => Err(error),
+    }
+}
+
+/// When this binary was built.
+fn built() -> WallTime {
+    WallTime(env!("SKERRY_BUILT").parse::<i64>().unwrap_or(0).saturating_mul(1000))
+}

@@ -1,0 +1,4 @@
+//! The binary as it is started.
+
+#[cfg(test)]
+mod process;

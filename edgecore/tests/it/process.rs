@@ -1,0 +1,131 @@
+//! Exit codes, and the agent on a machine without a container runtime and without a cloud.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+fn edgecore(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_edgecore"));
+    command.args(arguments);
+    command
+}
+
+fn output(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let Output { status, stdout, stderr } = edgecore(arguments).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (status.code(), text(stdout), text(stderr))
+}
+
+/// A free port on loopback; free again when this returns.
+fn free() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+fn write_config(dir: &Path, admin: SocketAddr) -> PathBuf {
+    let path = dir.join("edgecore.yaml");
+    let text = format!(
+        "nodeName: edge-1\nstateDir: {0}/state\nendpoints: [\"wss://{1}/v1/connect\"]\n\
+         containerd: unix://{0}/no.sock\nadmin: {admin}\ncniConfDir: {0}/cni\npodLogsDir: {0}/logs\n",
+        dir.display(),
+        free(),
+    );
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+fn get(address: SocketAddr, path: &str) -> Option<String> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    Some(answer)
+}
+
+/// A running agent; killed where a test leaves it behind.
+struct Agent {
+    child: Child,
+    /// Read no further, and kept open.
+    _log: BufReader<std::process::ChildStderr>,
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        // Fails where the test ended it.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Starts the agent and waits until it says that it has started.
+fn start(config: &Path) -> Agent {
+    let mut child = edgecore(&["run", "--config"]).arg(config).stderr(Stdio::piped()).spawn().unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap());
+    let started = log.by_ref().lines().any(|line| line.unwrap().contains("edgecore starts"));
+    assert!(started, "it ended: {:?}", child.wait());
+    Agent { child, _log: log }
+}
+
+#[test]
+fn exit_codes_say_what_to_do_about_it() {
+    let (code, stdout, _) = output(&["version"]);
+    assert_eq!((code, stdout), (Some(0), format!("edgecore {}\n", env!("CARGO_PKG_VERSION"))));
+    assert_eq!(output(&["--help"]).0, Some(0));
+    assert_eq!(output(&[]).0, Some(2));
+    assert_eq!(output(&["fly"]).0, Some(2));
+
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("edgecore.yaml");
+    let run = || output(&["run", "--config", path.to_str().unwrap()]);
+    let (code, _, stderr) = run();
+    assert!(
+        code == Some(78) && stderr.starts_with("error: ") && stderr.contains("edgecore.yaml"),
+        "{stderr}"
+    );
+    std::fs::write(&path, "nodeNam: x\n").unwrap();
+    let (code, _, stderr) = run();
+    assert!(code == Some(78) && stderr.contains("nodeNam"), "{stderr}");
+    std::fs::write(&path, "nodeName: X\nmaxPods: 0\n").unwrap();
+    let (code, _, stderr) = run();
+    assert!(code == Some(78) && stderr.contains("nodeName: ") && stderr.contains("maxPods: "), "{stderr}");
+}
+
+#[test]
+fn without_runtime_and_cloud_it_lives_is_not_ready_and_ends_when_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let admin = free();
+    let config = write_config(dir.path(), admin);
+    let mut agent = start(&config);
+    assert!(get(admin, "/livez").unwrap().starts_with("HTTP/1.1 200"));
+    assert!(get(admin, "/readyz").unwrap().starts_with("HTTP/1.1 503"));
+    let metrics = get(admin, "/metrics").unwrap();
+    assert!(metrics.contains("skerry_link_state{state=\"disconnected\"} 1"), "{metrics}");
+    assert!(metrics.contains("skerry_store_objects 0"), "{metrics}");
+
+    // A second one on the same directory is refused, and the first goes on.
+    std::fs::create_dir(dir.path().join("second")).unwrap();
+    let second = write_config(&dir.path().join("second"), free());
+    let text = std::fs::read_to_string(&second).unwrap().replace("/second/state", "/state");
+    std::fs::write(&second, text).unwrap();
+    let (code, _, stderr) = output(&["run", "--config", second.to_str().unwrap()]);
+    assert!(code == Some(1) && stderr.contains("another edgecore"), "{stderr}");
+    assert!(agent.child.try_wait().unwrap().is_none());
+
+    let killed = Command::new("kill").arg(agent.child.id().to_string()).status().unwrap();
+    assert!(killed.success());
+    assert_eq!(agent.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_damaged_store_is_set_aside_and_the_agent_starts() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = write_config(dir.path(), free());
+    let state = dir.path().join("state");
+    std::fs::create_dir(&state).unwrap();
+    std::fs::write(state.join("store.db"), vec![0x5a; 8192]).unwrap();
+    drop(start(&config));
+    assert!(state.join("store.db.corrupt-1").exists());
+    // Killed, it starts again on what it made.
+    drop(start(&config));
+    assert!(!state.join("store.db.corrupt-2").exists());
+}
