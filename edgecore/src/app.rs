@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! cloud ⇄ sync ⇄ store ⇄ pods → cri → containerd
-//!                  ⇅
-//!                 node
+//!           ↓      ⇅
+//!       kubelet   node
 //! ```
 //!
 //! Every arrow but those of sync and cri stays when the link is cut. The tasks: `cri` (asks the runtime how it does),
@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use edgecore_cri::{Cri, Monitor};
+use edgecore_kubelet::Kubelet;
 use edgecore_node::NodeConfig;
 use edgecore_pods::handle::{Alive, RuntimeState};
 use edgecore_store::{Store, StoreError};
@@ -108,7 +109,11 @@ impl Parts {
             registry.lock().map_err(|_| anyhow::anyhow!("the metrics registry is poisoned"))?;
         metrics.register(&mut registry, status, store);
         let endpoints = config.endpoints.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
-        let alive = alive.clone();
+        let (alive, asked) = (alive.clone(), alive.clone());
+        let kubelet = Kubelet::new(move || {
+            let dead = (!asked.is_alive()).then(|| "pods: the engine made no round lately".to_owned());
+            dead.into_iter().collect()
+        });
         let sync = Sync {
             config: edgecore_sync::Config {
                 node_name: config.node_name.clone(),
@@ -120,7 +125,10 @@ impl Parts {
             },
             store: store.clone(),
             clock: clock.clone(),
-            hooks: Hooks { engine_alive: Arc::new(move || alive.is_alive()), stream: Arc::new(drop) },
+            hooks: Hooks {
+                engine_alive: Arc::new(move || alive.is_alive()),
+                stream: Arc::new(move |stream| kubelet.serve(stream)),
+            },
             metrics,
             status: status.clone(),
         };
