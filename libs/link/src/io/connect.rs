@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use kit::tasks::Group;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio_rustls::{TlsConnector, TlsStream};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, handshake::client::Response};
@@ -19,6 +20,9 @@ use super::socket::{self, Counted, Socket};
 use crate::config::Config;
 use crate::endpoint::Endpoint;
 use crate::errors::ConnectError;
+
+/// Names being resolved.
+static RESOLVING: Semaphore = Semaphore::const_new(2);
 
 /// Addresses of one name that are tried.
 const MAX_ADDRESSES: usize = 4;
@@ -58,10 +62,9 @@ fn refused(endpoint: &Endpoint, reason: String, retry_after: Option<Duration>) -
 }
 
 async fn tcp(endpoint: &Endpoint, config: &Config) -> Result<(TcpStream, SocketAddr), ConnectError> {
-    let found = tokio::net::lookup_host((endpoint.host(), endpoint.port()))
+    let addresses = resolve(endpoint)
         .await
         .map_err(|error| no_answer(endpoint, format!("name does not resolve: {error}")))?;
-    let addresses: Vec<SocketAddr> = found.take(MAX_ADDRESSES).collect();
     let share = config.connect_within / u32::try_from(addresses.len().max(1)).unwrap_or(1);
     let mut last = no_answer(endpoint, "name has no addresses".to_owned());
     for address in addresses {
@@ -75,6 +78,23 @@ async fn tcp(endpoint: &Endpoint, config: &Config) -> Result<(TcpStream, SocketA
         }
     }
     Err(last)
+}
+
+/// The addresses of an endpoint. The machine's resolver blocks, for half a minute where its servers are gone, and
+/// cannot be called off; attempts follow each other faster than that. So each lookup holds its permit until its
+/// thread is free again, or the threads of the whole agent would end up here.
+async fn resolve(endpoint: &Endpoint) -> io::Result<Vec<SocketAddr>> {
+    if let Ok(address) = endpoint.host().parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(address, endpoint.port())]);
+    }
+    let permit = RESOLVING.acquire().await.map_err(io::Error::other)?;
+    let (host, port) = (endpoint.host().to_owned(), endpoint.port());
+    let looked_up = tokio::task::spawn_blocking(move || {
+        let found = (host.as_str(), port).to_socket_addrs().map(|found| found.take(MAX_ADDRESSES).collect());
+        drop(permit);
+        found
+    });
+    looked_up.await.map_err(io::Error::other)?
 }
 
 async fn within<T>(time: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {

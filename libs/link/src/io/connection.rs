@@ -72,6 +72,9 @@ pub struct FrameSender {
 impl FrameSender {
     /// Sends an encoded frame after those sent before; waits while the queue is full. Dropping the future while it
     /// waits sends nothing.
+    ///
+    /// Two ends that both wait here, and receive nothing meanwhile, wait for each other: whoever sends much
+    /// receives in another task, or keeps what is under way within a window.
     pub async fn send(&self, frame: Vec<u8>) -> Result<(), LinkError> {
         self.shared.send(frame).await
     }
