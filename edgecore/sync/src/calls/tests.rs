@@ -1,3 +1,5 @@
+//! Token calls, alone and as a model.
+
 use super::*;
 use edgecore_store::Token;
 use proptest::prelude::*;
