@@ -14,11 +14,12 @@ const DEFAULT_GRACE: i64 = 30;
 #[derive(Debug, Error)]
 pub enum DesiredError {
     /// Not JSON, or not of a pod's shape.
-    #[error("{name}: the body does not parse: {source}")]
+    #[error("{name}: the body does not parse")]
     Parse {
         /// The pod, for people.
         name: String,
         /// What the parser said, with the place.
+        #[source]
         source: serde_json::Error,
     },
     /// A part is missing without which nothing can be done.

@@ -17,6 +17,8 @@ use crate::runtime::{ANNOTATION_RESTARTS, ContainerState};
 const LOST_CODE: i32 = 137;
 /// Upstream's reason for it.
 pub const LOST_REASON: &str = "ContainerStatusUnknown";
+/// Reason of a pod that took more than it may, in upstream's words.
+pub const EVICTED: &str = "Evicted";
 /// Upstream's words for it.
 const LOST_MESSAGE: &str =
     "The container could not be located when the pod was deleted.  The container used to be Running";

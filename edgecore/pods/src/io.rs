@@ -11,6 +11,7 @@ mod events;
 mod files;
 mod handler;
 mod kill;
+mod limits;
 mod logs;
 mod look;
 mod prober;
@@ -90,13 +91,15 @@ pub async fn run<R: Runtime>(context: Context<R>, stop: Shutdown) -> Result<(), 
     let (messages, mut inbox) = mpsc::channel(QUEUE);
     let targets = watch::Sender::default();
     let logs = watch::Sender::default();
+    let limited = watch::Sender::default();
     let probes = prober::run(Arc::clone(&shared), targets.subscribe(), said, stop.clone());
     let rotation = logs::run(Arc::clone(&shared), logs.subscribe(), stop.clone());
     let recording =
         events::record(told, shared.store.clone(), shared.clock.clone(), shared.node.clone(), stop.clone());
+    let limits = limits::run(Arc::clone(&shared), limited.subscribe(), messages.clone(), stop.clone());
     let hint = Notify::new();
     let hints = hints(&shared, &hint, &stop);
-    let outputs = Outputs { alive, runtime_state, targets, logs, messages };
+    let outputs = Outputs { alive, runtime_state, targets, logs, limited, messages };
     let mut engine = Engine::new(Arc::clone(&shared), max_pods, outputs)?;
     let turning = async {
         let store = &shared.store;
@@ -127,7 +130,7 @@ pub async fn run<R: Runtime>(context: Context<R>, stop: Shutdown) -> Result<(), 
             }
         }
     };
-    tokio::join!(turning, probes, rotation, recording, hints);
+    tokio::join!(turning, probes, rotation, recording, limits, hints);
     Ok(())
 }
 

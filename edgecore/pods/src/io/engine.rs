@@ -12,7 +12,10 @@ use wire::Kind;
 
 use crate::action::Outcome;
 use crate::admit::{Admission, Neighbour, admit};
+use crate::desired::Desired;
+use crate::event::Event;
 use crate::handle::{Alive, RuntimeState};
+use crate::history::{EVICTED, Verdict};
 use crate::io::EngineError;
 use crate::io::entry::Entry;
 use crate::io::logs::Logs;
@@ -40,6 +43,8 @@ pub(super) enum Message {
     Looked { number: u64, known: Known, result: Result<Looked, RuntimeError> },
     /// A worker ended.
     Done { uid: String, outcomes: Vec<Outcome> },
+    /// A pod's emptyDirs hold more than they may.
+    OverLimit { uid: String, message: String },
     /// Files of a running pod were brought up to date, or not.
     Refreshed { uid: String, ok: bool },
 }
@@ -51,6 +56,7 @@ pub(super) struct Outputs {
     pub(super) runtime_state: watch::Sender<RuntimeState>,
     pub(super) targets: watch::Sender<Arc<Targets>>,
     pub(super) logs: watch::Sender<Arc<Logs>>,
+    pub(super) limited: watch::Sender<Arc<Vec<Desired>>>,
     pub(super) messages: mpsc::Sender<Message>,
 }
 
@@ -177,6 +183,17 @@ impl<R: Runtime> Engine<R> {
                     entry.memory.done(busy.actions, now);
                 }
                 entry.need_look = begun + 1;
+                entry.dirty = true;
+            }
+            Message::OverLimit { uid, message } => {
+                let Some(entry) = self.pods.get_mut(&uid).filter(|e| e.history.verdict.is_none()) else {
+                    return;
+                };
+                if let Some(desired) = &entry.desired {
+                    self.shared.events.tell(Event::pod(desired, true, EVICTED, message.clone()));
+                }
+                let reason = EVICTED.to_owned();
+                entry.history.verdict = Some(Verdict { succeeded: false, reason, message });
                 entry.dirty = true;
             }
             Message::Refreshed { uid, ok } => {

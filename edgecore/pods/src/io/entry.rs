@@ -99,8 +99,9 @@ impl Entry {
                 self.desired = Some(desired);
             }
             Err(error) => {
-                tracing::error!(error = kit::errors::chain(&error), "pod cannot be taken");
-                self.problem = Some(error.to_string());
+                let problem = kit::errors::chain(&error);
+                tracing::error!(problem, "pod cannot be taken");
+                self.problem = Some(problem);
                 // What ran before, under a body that did parse, is left alone; but it may have to end.
                 if let Some(desired) = &mut self.desired {
                     desired.deleting |= object.deleting;

@@ -8,6 +8,7 @@ use wire::Version;
 use crate::desired::Role;
 use crate::io::engine::Engine;
 use crate::io::entry::Entry;
+use crate::io::limits;
 use crate::io::logs::Logs;
 use crate::io::prober::{Target, Targets};
 use crate::observed::PodView;
@@ -117,6 +118,7 @@ impl<R: Runtime> Engine<R> {
         let host = self.shared.facts().host_ips.first().cloned().unwrap_or_default();
         let mut targets = Targets::new();
         let mut logs = Logs::new();
+        let mut limited = Vec::new();
         for (uid, entry) in &self.pods {
             let Some(view) = &entry.view else { continue };
             for seen in view.containers.iter().filter(|seen| seen.container.state == ContainerState::Running)
@@ -127,7 +129,17 @@ impl<R: Runtime> Engine<R> {
                 }
             }
             targets_of(uid, entry, view, &host, &mut targets);
+            let over = entry.history.verdict.is_some() || view.sandbox().is_none();
+            let desired = entry.desired.as_ref().filter(|desired| !over && !desired.deleting);
+            limited.extend(desired.filter(|desired| limits::limited(desired)).cloned());
         }
+        self.outputs.limited.send_if_modified(|before| {
+            let same = before.iter().map(|d| &d.uid).eq(limited.iter().map(|d| &d.uid));
+            if !same {
+                *before = Arc::new(limited);
+            }
+            !same
+        });
         self.outputs.targets.send_if_modified(|before| {
             let same = before.len() == targets.len()
                 && before.iter().zip(&targets).all(|((k, old), (l, new))| k == l && old.same(new));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::action::{Action, Kill};
 use crate::desired::Role;
+use crate::history::EVICTED;
 use crate::observed::Seen;
 use crate::plan::{Plan, Round};
 
@@ -67,7 +68,9 @@ fn kill(round: Round<'_>, alive: &[&Seen], plan: &mut Plan) {
 
 /// Grace that is left: a restart of ours in the middle does not start it anew.
 fn left(round: Round<'_>) -> Duration {
-    let grace = round.desired.grace();
+    let evicted = round.history.verdict.as_ref().is_some_and(|verdict| verdict.reason == EVICTED);
+    // Upstream gives no grace to a pod that took too much.
+    let grace = if evicted { Duration::ZERO } else { round.desired.grace() };
     let used = round.history.ending.as_ref().map_or(Duration::ZERO, |ending| ending.age(round.now));
     // Whole seconds, since that is what the runtime is told.
     let left = grace.saturating_sub(used).as_millis().div_ceil(1000);

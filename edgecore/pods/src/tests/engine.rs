@@ -313,3 +313,22 @@ async fn hooks_run_after_the_start_and_before_the_end() {
     node.until("retired", |node| node.store.objects(Kind::Pod).unwrap().is_empty()).await;
     assert_eq!(node.calls(), ["run sandbox u 0", "start u c 0", "exec hello", "exec bye", "stop u c 0"]);
 }
+
+#[tokio::test]
+async fn a_pod_that_fills_its_empty_dir_is_evicted() {
+    let node = Node::new();
+    let spec = json!({"containers": [{"name": "c", "image": "img:1",
+        "volumeMounts": [{"name": "v", "mountPath": "/v"}]}],
+        "volumes": [{"name": "v", "emptyDir": {"sizeLimit": "1Mi"}}]});
+    node.pod("u", "p", spec).await;
+    node.until("running", |node| node.phase("u") == "Running").await;
+    std::fs::write(node.dir.path().join("pods/u/volumes/v/f"), vec![1; 2 << 20]).unwrap();
+    // Another one that is measured makes the round come at once.
+    let other = json!({"containers": [{"name": "c", "image": "img:1"}],
+        "volumes": [{"name": "v", "emptyDir": {"sizeLimit": "1Mi"}}]});
+    node.pod("other", "other", other).await;
+    node.until("evicted", |node| node.phase("u") == "Failed").await;
+    let status = node.report("u")["status"].clone();
+    assert_eq!(status["reason"], "Evicted");
+    assert!(status["message"].as_str().unwrap().starts_with("Usage of EmptyDir volume \"v\" exceeds"));
+}

@@ -1,4 +1,5 @@
-//! The engine on a real containerd.
+//! The engine on a real containerd. Needs what the tests of edgecore-cri need.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test helpers")]
 
 #[allow(dead_code, reason = "it is the daemon of the tests of edgecore-cri, which use more of it")]
 #[path = "../../../cri/tests/it/daemon.rs"]
