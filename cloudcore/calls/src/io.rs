@@ -158,8 +158,10 @@ impl Inner {
                 }
                 Err(error) => error,
             };
-            forbidden += u32::from(error.code() == Some(403));
-            if !error.is_transient() && !(error.code() == Some(403) && forbidden <= FORBIDDEN) {
+            let is_forbidden = error.code() == Some(403);
+            forbidden += u32::from(is_forbidden);
+            let may_pass = error.is_transient() || (is_forbidden && forbidden <= FORBIDDEN);
+            if !may_pass {
                 return Err(denied(&error));
             }
             let asked_for = error.status().and_then(|status| status.retry_after).unwrap_or_default();

@@ -148,7 +148,7 @@ impl Compare {
             let Some(ask) = self.asks.get_mut(&key) else { continue };
             match differs {
                 // Asked, waiting for a deletion, or under way: it may well differ afterwards.
-                Some(Some(true)) | Some(None) | None => {
+                Some(Some(true) | None) | None => {
                     ask.due = Some(now.plus(ask.backoff.next(random())));
                     ask.touched = now;
                 }

@@ -51,7 +51,7 @@ pub(crate) fn entry(node: &str, store_id: &str, entry: &Entry) -> Result<Draft, 
     };
     let identity = format!("{store_id}/{}", entry.seq);
     let said = Said { kind, reason, message: text_of(&event, "note"), component, node };
-    let mut draft = draft(about, &identity, &said, WallTime(entry.time_ms));
+    let mut draft = draft(&about, &identity, &said, WallTime(entry.time_ms));
     for field in ["action", "related"] {
         if let (Some(value), Some(body)) =
             (event.get(field).filter(|value| !value.is_null()), draft.body.as_object_mut())
@@ -82,7 +82,7 @@ pub(crate) fn rejected(node: &str, rejected: &Rejected, now: WallTime) -> Option
         node,
     };
     let identity = format!("{node}/{}/{}", rejected.uid, rejected.reason);
-    Some(draft(about, &identity, &said, now))
+    Some(draft(&about, &identity, &said, now))
 }
 
 /// What an Event says.
@@ -118,16 +118,16 @@ fn involved(node: &str, regarding: &Map<String, Value>) -> Result<Value, String>
     Ok(about)
 }
 
-fn draft(about: Value, identity: &str, said: &Said<'_>, at: WallTime) -> Draft {
-    let namespace = match text_of(&about, "namespace") {
+fn draft(about: &Value, identity: &str, said: &Said<'_>, at: WallTime) -> Draft {
+    let namespace = match text_of(about, "namespace") {
         "" => CLUSTER_WIDE,
         namespace => namespace,
     };
     let namespace = namespace.to_owned();
     let hash = Version::of(identity.as_bytes()).to_string();
-    let name = cut(text_of(&about, "name"), MAX_NAME).trim_end_matches(['.', '-']);
+    let name = cut(text_of(about, "name"), MAX_NAME).trim_end_matches(['.', '-']);
     let name = format!("{name}.{}", cut(&hash, 16));
-    let about_uid = text_of(&about, "uid").to_owned();
+    let about_uid = text_of(about, "uid").to_owned();
     let body = json!({
         "apiVersion": "v1",
         "kind": "Event",

@@ -248,14 +248,14 @@ impl Statuses {
     }
 
     /// An entry of the edge's journal.
-    pub fn entry(&self, node: &str, epoch: u64, entry: Entry) {
+    pub fn entry(&self, node: &str, epoch: u64, entry: &Entry) {
         let mut state = self.inner.state();
         let State { queue, sessions, .. } = &mut *state;
         let Some(session) = sessions.get_mut(node).filter(|session| session.opened.epoch == epoch) else {
             return;
         };
         let draft = if entry.stream == "events" {
-            event::entry(node, &session.opened.store_id, &entry).and_then(|draft| {
+            event::entry(node, &session.opened.store_id, entry).and_then(|draft| {
                 self.inner.check_bound(node, &draft.about)?;
                 Ok(draft)
             })
@@ -339,7 +339,9 @@ impl Inner {
 
     fn ask(&self, session: &Session, keys: &[Key]) {
         for chunk in keys.chunks(ASK_AT_ONCE) {
-            chunk.iter().for_each(|(kind, _)| self.metrics.count_asked(kind.name()));
+            for (kind, _) in chunk {
+                self.metrics.count_asked(kind.name());
+            }
             let uids = chunk.iter().map(|(_, uid)| uid.to_string()).collect();
             session.opened.answers.send(WantReports { inventory: false, uids }.into());
         }
@@ -347,9 +349,10 @@ impl Inner {
 
     /// What the cluster shows of an object of the node.
     fn shown(&self, node: &str, (kind, uid): &Key) -> Shown {
-        let object = match kind {
-            Kind::Node => self.index.named(Kind::Node, "", node),
-            _ => self.index.object(*kind, uid),
+        let object = if *kind == Kind::Node {
+            self.index.named(Kind::Node, "", node)
+        } else {
+            self.index.object(*kind, uid)
         };
         let Some(object) = object else {
             return if *kind == Kind::Node && uid.is_empty() { Shown::Missing } else { Shown::Absent };

@@ -48,9 +48,10 @@ pub(crate) fn plan(
     done: &[Write],
     now: WallTime,
 ) -> Step {
-    match reported.object.kind {
-        Kind::Node => node::plan(current, reported, done, now),
-        _ => pod::plan(node, current, reported, done),
+    if reported.object.kind == Kind::Node {
+        node::plan(current, reported, done, now)
+    } else {
+        pod::plan(node, current, reported, done)
     }
 }
 

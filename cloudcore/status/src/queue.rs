@@ -165,7 +165,7 @@ impl<K: Ord + Clone, T: Supersede> Queue<K, T> {
 
     /// It is done, for good or ill.
     pub(crate) fn finish(&mut self, name: &str, epoch: u64, key: &K) {
-        let Some((node, turn)) = self.end(name, epoch) else { return };
+        let Some(node) = Self::end(&mut self.running, &mut self.nodes, name, epoch) else { return };
         if let Some(job) = node.jobs.get_mut(key) {
             if job.waiting.is_some() {
                 *job = Job { waiting: job.waiting.take(), ..Job::new() };
@@ -174,13 +174,13 @@ impl<K: Ord + Clone, T: Supersede> Queue<K, T> {
                 node.jobs.remove(key);
             }
         }
-        Self::wait_turn(turn, name, node);
+        Self::wait_turn(&mut self.turn, name, node);
     }
 
     /// It failed and is to be tried again, not before so long; a later one of the same key takes its place.
     pub(crate) fn retry(&mut self, started: Started<K, T>, now: Elapsed, random: f64, at_least: Duration) {
         let Started { node: name, epoch, key, item, .. } = started;
-        let Some((node, turn)) = self.end(&name, epoch) else { return };
+        let Some(node) = Self::end(&mut self.running, &mut self.nodes, &name, epoch) else { return };
         if let Some(job) = node.jobs.get_mut(&key) {
             job.running = false;
             job.failures = job.failures.saturating_add(1);
@@ -191,7 +191,7 @@ impl<K: Ord + Clone, T: Supersede> Queue<K, T> {
             }
             node.order.push_back(key);
         }
-        Self::wait_turn(turn, &name, node);
+        Self::wait_turn(&mut self.turn, &name, node);
     }
 
     /// When something that waits becomes due; `None` where nothing does, or only an end can make room.
@@ -208,11 +208,16 @@ impl<K: Ord + Clone, T: Supersede> Queue<K, T> {
     }
 
     /// One fewer is under way. The node, where the session is still its own.
-    fn end(&mut self, name: &str, epoch: u64) -> Option<(&mut Node<K, T>, &mut VecDeque<Arc<str>>)> {
-        self.running = self.running.saturating_sub(1);
-        let node = self.nodes.get_mut(name).filter(|node| node.epoch == epoch)?;
+    fn end<'a>(
+        running: &mut usize,
+        nodes: &'a mut BTreeMap<Arc<str>, Node<K, T>>,
+        name: &str,
+        epoch: u64,
+    ) -> Option<&'a mut Node<K, T>> {
+        *running = running.saturating_sub(1);
+        let node = nodes.get_mut(name).filter(|node| node.epoch == epoch)?;
         node.running = node.running.saturating_sub(1);
-        Some((node, &mut self.turn))
+        Some(node)
     }
 
     fn wait_turn(turn: &mut VecDeque<Arc<str>>, name: &str, node: &Node<K, T>) {

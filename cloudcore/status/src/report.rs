@@ -40,9 +40,8 @@ impl Reported {
 /// Reads a report of a node. The error is the reason of the refusal.
 pub(crate) fn read(node: &str, report: Report) -> Result<Reported, String> {
     let Report { id, kind: kind_name, namespace, name, uid, body } = report;
-    let kind = match Kind::parse(&kind_name) {
-        Some(kind @ (Kind::Pod | Kind::Node)) => kind,
-        _ => return Err(format!("{kind_name:?} is no kind that an edge reports on")),
+    let Some(kind @ (Kind::Pod | Kind::Node)) = Kind::parse(&kind_name) else {
+        return Err(format!("{kind_name:?} is no kind that an edge reports on"));
     };
     let object = ObjectKey::new(kind, namespace, name);
     if kind == Kind::Node && (object.name != node || !object.namespace.is_empty()) {

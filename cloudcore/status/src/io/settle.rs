@@ -21,7 +21,7 @@ impl Drop for Ticket {
         if let Some(started) = self.started.take() {
             let outcome =
                 Outcome::Later { reason: "the write was given up".to_owned(), after: Duration::ZERO };
-            self.inner.settle(started, outcome);
+            self.inner.settle(started, &outcome);
         }
     }
 }
@@ -33,7 +33,7 @@ pub(super) fn start(inner: &Arc<Inner>, workers: &Group, started: Started<JobKey
         let Some(started) = &ticket.started else { return };
         let outcome = perform(&ticket.inner, started).await;
         if let Some(started) = ticket.started.take() {
-            ticket.inner.settle(started, outcome);
+            ticket.inner.settle(started, &outcome);
         }
     });
 }
@@ -57,7 +57,7 @@ async fn perform(inner: &Inner, started: &Started<JobKey, Job>) -> Outcome {
 
 impl Inner {
     /// Something came of a write.
-    fn settle(&self, started: Started<JobKey, Job>, outcome: Outcome) {
+    fn settle(&self, started: Started<JobKey, Job>, outcome: &Outcome) {
         let now = self.clock.elapsed();
         let kind = match &started.item {
             Job::Report(reported) => reported.object.kind.name(),
@@ -75,11 +75,11 @@ impl Inner {
                         "write failed and will be tried again"
                     );
                 }
-                state.queue.retry(started, now, kit::random::unit(), after);
+                state.queue.retry(started, now, kit::random::unit(), *after);
             }
-            outcome => {
+            Outcome::Taken(_) | Outcome::Refused(_) | Outcome::Over => {
                 state.queue.finish(&started.node, started.epoch, &started.key);
-                self.answer(&mut state, &started, &outcome, kind);
+                self.answer(&mut state, &started, outcome, kind);
             }
         }
         drop(state);

@@ -82,7 +82,9 @@ pub(super) async fn report(writer: &Writer<'_>, reported: &Reported) -> Outcome 
             return Outcome::Over;
         }
         if read {
-            current = match get(&node, &at.object).await {
+            // By cloudcore's own right to read: to the node's the API server would not tell "it is gone" from
+            // "it is none of yours", and the edge must be told.
+            current = match get(writer.client, &at.object).await {
                 Ok(found) => found,
                 Err(error) => return writer.judge(&error),
             };

@@ -52,13 +52,9 @@ pub(super) fn patch(from: &Value, to: &Value) -> Value {
 
 /// The value without nulls in objects, which a merge patch would take for removals.
 fn without_nulls(value: &Value) -> Value {
-    match value {
-        Value::Object(fields) => {
-            let kept = fields.iter().filter(|(_, value)| !value.is_null());
-            Value::Object(kept.map(|(key, value)| (key.clone(), without_nulls(value))).collect())
-        }
-        other => other.clone(),
-    }
+    let Value::Object(fields) = value else { return value.clone() };
+    let kept = fields.iter().filter(|(_, value)| !value.is_null());
+    Value::Object(kept.map(|(key, value)| (key.clone(), without_nulls(value))).collect())
 }
 
 /// Takes over the owned fields of a report: what it leaves out is removed.
