@@ -33,7 +33,7 @@ pub enum Admission {
 pub fn admit<'a>(pods: &[Neighbour<'a>], max_pods: usize) -> BTreeMap<&'a str, Admission> {
     let mut answers = BTreeMap::new();
     let active = |pod: &&Neighbour<'a>| !pod.over && !pod.desired.deleting;
-    let mut count = pods.iter().filter(active).filter(|pod| pod.taken).count();
+    let mut admitted: Vec<&Neighbour<'a>> = pods.iter().filter(active).filter(|pod| pod.taken).collect();
     for pod in pods {
         let others = || pods.iter().filter(|other| other.desired.uid != pod.desired.uid);
         let predecessor = others().any(|other| {
@@ -47,16 +47,17 @@ pub fn admit<'a>(pods: &[Neighbour<'a>], max_pods: usize) -> BTreeMap<&'a str, A
             Admission::Wait
         } else if pod.taken {
             Admission::Free
-        } else if others().filter(active).any(|other| other.taken && clash(other, pod)) {
+        } else if admitted.iter().any(|other| clash(other, pod)) {
             let why = "Pod was rejected: Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports";
             refused("NodePorts", why.to_owned())
-        } else if count >= max_pods {
+        } else if admitted.len() >= max_pods {
             let why = format!(
-                "Pod was rejected: Node didn't have enough resource: pods, requested: 1, used: {count}, capacity: {max_pods}"
+                "Pod was rejected: Node didn't have enough resource: pods, requested: 1, used: {}, capacity: {max_pods}",
+                admitted.len()
             );
             refused("OutOfpods", why)
         } else {
-            count += 1;
+            admitted.push(pod);
             Admission::Free
         };
         answers.insert(pod.desired.uid.as_str(), answer);
@@ -75,4 +76,66 @@ fn clash(one: &Neighbour<'_>, other: &Neighbour<'_>) -> bool {
     one.desired.host_ports().iter().any(|(protocol, ip, port)| {
         others.iter().any(|(p, i, n)| p == protocol && n == port && (any(ip) || any(i) || i == ip))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use serde_json::json;
+
+    fn pod(uid: &str, name: &str, port: u16, deleting: bool) -> Desired {
+        let spec = json!({"spec": {"containers": [{"name": "c", "ports": [{"containerPort": 1, "hostPort": port}]}]}});
+        Desired {
+            uid: uid.into(),
+            namespace: "n".into(),
+            name: name.into(),
+            pod: Arc::new(serde_json::from_value(spec).unwrap()),
+            refused: Arc::default(),
+            deleting,
+            gone: deleting,
+        }
+    }
+
+    /// Pods as (uid, name, host port or 0), with `d` for deleting, `t` for taken on before, `o` for over.
+    fn check(pods: &[(&str, &str, u16, &str)], want: &[&str]) {
+        let desired: Vec<_> =
+            pods.iter().map(|(uid, name, port, how)| pod(uid, name, *port, how.contains('d'))).collect();
+        let neighbours: Vec<_> = desired
+            .iter()
+            .zip(pods)
+            .map(|(desired, (.., how))| Neighbour {
+                desired,
+                taken: how.contains('t'),
+                over: how.contains('o'),
+                left_nothing: false,
+            })
+            .collect();
+        let answers = admit(&neighbours, 3);
+        let got: Vec<String> = desired
+            .iter()
+            .map(|desired| match &answers[desired.uid.as_str()] {
+                Admission::Free => "free".to_owned(),
+                Admission::Wait => "wait".to_owned(),
+                Admission::Refused(verdict) => verdict.reason.clone(),
+            })
+            .collect();
+        assert_eq!(got, want);
+    }
+
+    #[test]
+    fn predecessors_ports_and_numbers() {
+        check(&[("1", "a", 0, "td"), ("2", "a", 0, "")], &["free", "wait"]);
+        check(&[("1", "a", 80, "td"), ("2", "b", 80, "")], &["free", "wait"]);
+        check(&[("1", "a", 80, "t"), ("2", "b", 80, "")], &["free", "NodePorts"]);
+        check(&[("1", "a", 80, ""), ("2", "b", 80, "")], &["free", "NodePorts"]);
+        check(&[("1", "a", 80, "to"), ("2", "b", 80, "")], &["free", "free"]);
+        // What was taken on stays, in whatever order it is met again.
+        check(&[("1", "a", 80, ""), ("2", "b", 80, "t")], &["NodePorts", "free"]);
+        check(
+            &[("1", "a", 0, ""), ("2", "b", 0, "t"), ("3", "c", 0, "t"), ("4", "d", 0, "t")],
+            &["OutOfpods", "free", "free", "free"],
+        );
+    }
 }

@@ -83,6 +83,9 @@ pub struct Ran {
     /// Seconds of the present back-off; none before the first restart.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wait_s: Option<u64>,
+    /// Id of the run whose end that back-off counts already.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub counted: String,
 }
 
 /// One run of a container.
@@ -183,12 +186,15 @@ impl History {
         self.containers.values().any(|ran| ran.current.is_some())
     }
 
-    /// A run after one that ended begins: the back-off grows.
+    /// A run after one that ended begins: the back-off grows, once for each run that ended, however often the next
+    /// one fails to start.
     pub fn note_restart(&mut self, name: &str) {
         if let Some(ran) = self.containers.get_mut(name)
-            && let Some(ended) = ran.ended()
+            && let Some(ended) = ran.ended().filter(|ended| ended.id != ran.counted)
         {
-            ran.wait_s = Some(next_wait(ran.wait(), ended.ran()).as_secs());
+            let (id, wait) = (ended.id.clone(), next_wait(ran.wait(), ended.ran()));
+            ran.wait_s = Some(wait.as_secs());
+            ran.counted = id;
         }
     }
 

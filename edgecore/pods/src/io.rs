@@ -45,7 +45,7 @@ const QUEUE: usize = 1024;
 /// The runtime is looked at this often where it gives no hint at all.
 const LONGEST_UNSEEN: Duration = Duration::from_mins(1);
 /// Hints closer together than this are one.
-const HINT_GAP: Duration = Duration::from_millis(50);
+const HINT_GAP: Duration = Duration::from_millis(100);
 
 /// Why the engine ended.
 #[derive(Debug, Error)]

@@ -52,6 +52,8 @@ pub struct Memory {
     pub cleared: bool,
     /// It may not start yet: something of another pod is in its way.
     pub blocked: bool,
+    /// Containers that are being started right now.
+    pub starting: BTreeSet<String>,
     /// Failed starts by container name.
     pub starts: BTreeMap<String, Retry>,
     /// Containers (by id) whose probe wants them restarted.
@@ -106,8 +108,19 @@ impl Memory {
         self.last = None;
     }
 
+    /// These steps are about to be taken.
+    pub fn begin(&mut self, actions: &[Action]) {
+        self.starting = actions
+            .iter()
+            .filter_map(
+                |action| if let Action::Start { name, .. } = action { Some(name.clone()) } else { None },
+            )
+            .collect();
+    }
+
     /// Remembers that these steps were taken to their end, whatever it was.
     pub fn done(&mut self, actions: Vec<Action>, now: Elapsed) {
+        self.starting.clear();
         let times = match &self.last {
             Some((before, times, _)) if *before == actions => times.saturating_add(1),
             _ => 1,

@@ -9,7 +9,7 @@ use crate::desired::Desired;
 use crate::event::Event;
 use crate::io::cgroups;
 use crate::io::shared::Shared;
-use crate::io::sources::{SourceError, sources};
+use crate::io::sources::{SourceError, sources, tell_expired};
 use crate::runtime::Runtime;
 use crate::spec::Values;
 use crate::spec::sandbox::cgroup;
@@ -33,6 +33,7 @@ pub(super) async fn publish<R: Runtime>(
     tell: bool,
 ) -> Result<(), String> {
     let plan = planned(shared, desired, pod_ips).map_err(|error| kit::errors::chain(&error))?;
+    tell_expired(shared, desired).map_err(|error| kit::errors::chain(&error))?;
     let (dirs, uid, wall) = (shared.dirs.clone(), desired.uid.clone(), shared.clock.wall());
     let published = blocking(move || Ok(dirs.publish(&uid, &plan, wall))).await;
     let Published { changed, problems } = published.map_err(|error| error.to_string())?;

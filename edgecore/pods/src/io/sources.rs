@@ -38,16 +38,25 @@ pub(super) fn token_key(desired: &Desired, want: &TokenWant) -> TokenKey {
 }
 
 /// Says which tokens a pod wants, so that they are asked for as long as the link is there.
-pub(super) async fn want_tokens<R: Runtime>(shared: &Shared<R>, desired: &Desired) {
+pub(super) async fn want_tokens<R: Runtime>(shared: &Shared<R>, desired: &Desired) -> Result<(), StoreError> {
     for want in wants(&desired.pod).tokens {
-        if let Err(error) = shared.store.want_token(token_key(desired, &want)).await {
-            tracing::warn!(
-                pod = desired.label(),
-                error = kit::errors::chain(&error),
-                "token cannot be wanted"
-            );
+        shared.store.want_token(token_key(desired, &want)).await?;
+    }
+    Ok(())
+}
+
+/// Tells of tokens that are past their expiry: they are given to the pod all the same.
+pub(super) fn tell_expired<R: Runtime>(shared: &Shared<R>, desired: &Desired) -> Result<(), SourceError> {
+    let now = shared.store.stamp();
+    for want in wants(&desired.pod).tokens {
+        let token = shared.store.token(&token_key(desired, &want))?;
+        if token.is_some_and(|token| token.expired(&now)) {
+            let note =
+                "the service account token is past its expiry and cannot be renewed while the cloud is away";
+            shared.events.tell(Event::pod(desired, true, "TokenExpired", note));
         }
     }
+    Ok(())
 }
 
 /// Everything a pod's volumes and environment are made from.
@@ -64,14 +73,9 @@ pub(super) fn sources<R: Runtime>(shared: &Shared<R>, desired: &Desired) -> Resu
             found.secrets.insert(name, Masked(secret));
         }
     }
-    let now = shared.store.stamp();
     for want in tokens {
         let key = token_key(desired, &want);
         if let Some(token) = shared.store.token(&key)? {
-            if token.expired(&now) {
-                let note = "the service account token is past its expiry and cannot be renewed while the cloud is away";
-                shared.events.tell(Event::pod(desired, true, "TokenExpired", note));
-            }
             found.tokens.insert(want, token.token);
         } else if let Some(reason) = shared.store.token_refusal(&key) {
             found.refusals.insert(want, reason);

@@ -35,7 +35,18 @@ impl<R: Runtime> Engine<R> {
             }
         }
         let shared = &self.shared;
-        futures::future::join_all(wanting.iter().map(|desired| want_tokens(shared, desired))).await;
+        let results =
+            futures::future::join_all(wanting.iter().map(|desired| want_tokens(shared, desired))).await;
+        for (desired, result) in wanting.iter().zip(results) {
+            if let Err(error) = result {
+                // Met again when the store can write.
+                if let Some(entry) = self.pods.get_mut(&desired.uid) {
+                    entry.greeted = false;
+                }
+                self.pods_changed();
+                self.disk_failed("a token cannot be asked for", &error);
+            }
+        }
     }
 
     /// Every pod of which something changed, or something is due.
@@ -199,6 +210,7 @@ fn hand_out<R: Runtime>(
         done.send(outcomes).await;
     });
     if begun {
+        entry.memory.begin(&plan.actions);
         entry.busy = Some(Busy { actions: plan.actions, cancel, ending });
     } else {
         entry.wake = Some(now.elapsed.plus(std::time::Duration::from_millis(100)));

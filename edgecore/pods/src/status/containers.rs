@@ -57,6 +57,7 @@ pub fn state<'a>(round: Round<'a>, role: Role, name: &str) -> State<'a> {
 /// Why a container that should run does not start.
 fn why_not(round: Round<'_>, ran: Option<&Ran>, name: &str) -> Option<(String, String)> {
     if let Some((ran, ended)) = ran.and_then(|ran| Some((ran, ran.ended()?)))
+        && !round.memory.starting.contains(name)
         && let Restart::At { wait, .. } = when(ran.wait(), &ended.seen, ended.ran(), round.now)
     {
         let wait = go_duration(wait);

@@ -83,11 +83,17 @@ where
         .await
         .map_err(|error| text(&error))?;
     let answer = sender.send_request(message(request, host)?);
-    // The connection only moves while it is polled; it ends with this call.
-    let response = tokio::select! {
-        response = answer => response.map_err(|error| text(&error))?,
-        ended = connection => return Err(ended.err().map_or_else(|| "EOF".to_owned(), |error| text(&error))),
+    tokio::pin!(answer);
+    // The connection only moves while it is polled; it ends with this call. Where the server closes at once, it may
+    // end in the same instant in which the answer is there, so its end alone says nothing.
+    let answered = tokio::select! {
+        biased;
+        answered = &mut answer => answered,
+        _ended = connection => answer.await,
     };
+    let response = answered.map_err(|error| {
+        if error.is_incomplete_message() || error.is_canceled() { "EOF".to_owned() } else { text(&error) }
+    })?;
     let location = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
     Ok((response.status(), location.map(str::to_owned)))
 }
