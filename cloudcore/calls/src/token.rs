@@ -156,7 +156,7 @@ mod tests {
                 {"configMap": {"name": "kube-root-ca.crt"}}]}},
             {"name": "vault", "projected": {"sources": [{"serviceAccountToken": {"audience": "vault", "path": "t"}}]}},
         ]}});
-        let body = serde_json::to_vec(&body).unwrap();
+        let body = body.to_string().into_bytes();
         let key = ObjectKey::new(Kind::Pod, "default", "web-0");
         let pod = PodFacts { key: &key, node: "edge-1", service_account: "web", terminal, body: &body };
         check(node, asked, &pod)

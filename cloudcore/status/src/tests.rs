@@ -29,7 +29,7 @@ fn node_report(uid: &str, body: &Value) -> Reported {
 }
 
 /// RFC 7396, as the API server applies it.
-fn apply(target: &Value, patch: &Value) -> Value {
+pub(crate) fn apply(target: &Value, patch: &Value) -> Value {
     let Value::Object(patch) = patch else { return patch.clone() };
     let mut target = target.as_object().cloned().unwrap_or_default();
     for (key, value) in patch {

@@ -49,7 +49,10 @@ pub(super) struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    fn judge(&self, error: &KubeError) -> Outcome {
+    /// What an error comes to. What is wrong with cloudcore's own rights (`own`, or that it may not act as a node)
+    /// is none of the edge's fault and may be put right at any time.
+    fn judge(&self, error: &KubeError, own: bool) -> Outcome {
+        let acting = error.status().is_some_and(|status| status.message.contains("cannot impersonate"));
         let later = || Outcome::Later {
             reason: kit::errors::chain(error),
             after: error.status().and_then(|status| status.retry_after).unwrap_or_default(),
@@ -58,7 +61,7 @@ impl Writer<'_> {
             _ if error.is_transient() => later(),
             // Our own credentials, or an answer that is none: nothing that the edge could help.
             None | Some(401 | 409) => later(),
-            Some(403) if self.failures < FORBIDDEN => later(),
+            Some(403) if own || acting || self.failures < FORBIDDEN => later(),
             Some(_) => Outcome::Refused(kit::errors::chain(error)),
         }
     }
@@ -86,7 +89,7 @@ pub(super) async fn report(writer: &Writer<'_>, reported: &Reported) -> Outcome 
             // "it is none of yours", and the edge must be told.
             current = match get(writer.client, &at.object).await {
                 Ok(found) => found,
-                Err(error) => return writer.judge(&error),
+                Err(error) => return writer.judge(&error, true),
             };
             read = false;
             continue;
@@ -109,7 +112,7 @@ pub(super) async fn report(writer: &Writer<'_>, reported: &Reported) -> Outcome 
                 writer.metrics.count(kind, "conflict");
                 read = true;
             }
-            Err(error) => return writer.judge(&error),
+            Err(error) => return writer.judge(&error, write == Write::Role),
         }
     }
     let reason = format!("{} changes faster than it can be written", reported.object);
@@ -165,7 +168,7 @@ pub(super) async fn event(writer: &Writer<'_>, draft: &Draft, as_node: bool) -> 
     match client.create::<serde::de::IgnoredAny>(&CORE_EVENTS.of(&draft.namespace), &draft.body).await {
         Ok(_) => Outcome::Taken("created"),
         Err(error) if error.is_already_exists() => Outcome::Taken("unchanged"),
-        Err(error) => writer.judge(&error),
+        Err(error) => writer.judge(&error, !as_node),
     }
 }
 

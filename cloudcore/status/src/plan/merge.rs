@@ -117,23 +117,9 @@ pub(super) fn text<'a>(condition: &'a Value, field: &str) -> &'a str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tests::apply;
     use proptest::prelude::*;
     use serde_json::json;
-
-    /// RFC 7396, section 2.
-    fn apply(target: &Value, patch: &Value) -> Value {
-        let Value::Object(patch) = patch else { return patch.clone() };
-        let mut target = target.as_object().cloned().unwrap_or_default();
-        for (key, value) in patch {
-            if value.is_null() {
-                target.remove(key);
-            } else {
-                let old = target.get(key).cloned().unwrap_or(Value::Null);
-                target.insert(key.clone(), apply(&old, value));
-            }
-        }
-        Value::Object(target)
-    }
 
     fn value() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![

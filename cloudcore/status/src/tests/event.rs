@@ -6,8 +6,12 @@ use wire::{Body, Entry, Rejected};
 
 use crate::event::{Draft, entry, rejected};
 
+fn packed(body: &Value) -> Body {
+    Body::pack(body.to_string().as_bytes()).unwrap()
+}
+
 fn of(seq: u64, body: &Value) -> Result<Draft, String> {
-    let body = Some(Body::pack(&wire::canonical(body).unwrap()).unwrap());
+    let body = Some(packed(body));
     let from =
         Entry { seq, stream: "events".into(), time_ms: 1_001_000, priority: 5, expires_after_ms: 0, body };
     entry("edge-1", "store-a", &from)
@@ -36,11 +40,7 @@ fn sent_twice_it_is_the_same_event_and_never_another_ones() {
     let name = |seq| of(seq, &started()).unwrap().body["metadata"]["name"].clone();
     assert_eq!(name(7), name(7));
     assert_ne!(name(7), name(8));
-    let other = Entry {
-        seq: 7,
-        body: Some(Body::pack(started().to_string().as_bytes()).unwrap()),
-        ..Entry::default()
-    };
+    let other = Entry { seq: 7, body: Some(packed(&started())), ..Entry::default() };
     let other = entry("edge-1", "store-b", &other).unwrap();
     assert_ne!(other.body["metadata"]["name"], name(7), "another store counts for itself");
 }

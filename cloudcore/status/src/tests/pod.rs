@@ -23,13 +23,10 @@ fn step(current: Option<&Value>, reported: &Reported, done: &[Write]) -> Step {
 
 /// The status patch that must be next, applied.
 fn patched(current: &Value, reported: &Reported) -> Value {
-    match step(Some(current), reported, &[]) {
-        Step::Write(Write::Status, patch) => {
-            assert_eq!(patch["metadata"], json!({"uid": "u1", "resourceVersion": "7"}));
-            apply(current, &patch)
-        }
-        other => panic!("{other:?}"),
-    }
+    let next = step(Some(current), reported, &[]);
+    let Step::Write(Write::Status, patch) = next else { panic!("{next:?}") };
+    assert_eq!(patch["metadata"], json!({"uid": "u1", "resourceVersion": "7"}));
+    apply(current, &patch)
 }
 
 #[test]
@@ -157,10 +154,12 @@ proptest! {
     fn one_patch_shows_the_report_and_touches_nothing_of_others(cluster in status(), told in status()) {
         let current = shown(&cluster);
         let reported = pod_report(&json!({"status": told}));
-        let after = match step(Some(&current), &reported, &[]) {
-            Step::Done => current.clone(),
-            Step::Write(Write::Status, patch) => apply(&current, &patch),
-            other => return Err(TestCaseError::fail(format!("{other:?}"))),
+        let next = step(Some(&current), &reported, &[]);
+        let after = if let Step::Write(Write::Status, patch) = &next {
+            apply(&current, patch)
+        } else {
+            prop_assert_eq!(next, Step::Done);
+            current.clone()
         };
         prop_assert_eq!(step(Some(&after), &reported, &[]), Step::Done);
         for name in ["PodScheduled", "example.com/gate"] {
