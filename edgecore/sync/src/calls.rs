@@ -22,6 +22,8 @@ const MOST_RETRY: Duration = Duration::from_mins(1);
 pub(crate) struct Calls {
     last_id: u64,
     flying: BTreeMap<u64, Flight>,
+    /// Answered, and on its way to the disk: not asked for a second time meanwhile.
+    storing: BTreeSet<TokenKey>,
     /// Not before this time, and how often it failed.
     resting: BTreeMap<TokenKey, (Elapsed, Backoff)>,
 }
@@ -53,7 +55,7 @@ impl Calls {
         let flying: BTreeSet<TokenKey> = self.flying.values().map(|flight| flight.key.clone()).collect();
         for want in wanted {
             let at = self.when(want, now);
-            if flying.contains(&want.key) {
+            if flying.contains(&want.key) || self.storing.contains(&want.key) {
                 continue;
             }
             if at > now.elapsed {
@@ -71,18 +73,23 @@ impl Calls {
         due
     }
 
-    /// The call with that id is over; `None` where nobody waits for it any more.
+    /// The call with that id is over; `None` where nobody waits for it any more. Whoever takes the answer says what came
+    /// of it, by [`Calls::succeeded`] or [`Calls::failed`].
     pub(crate) fn answered(&mut self, id: u64) -> Option<TokenKey> {
-        self.flying.remove(&id).map(|flight| flight.key)
+        let key = self.flying.remove(&id).map(|flight| flight.key)?;
+        self.storing.insert(key.clone());
+        Some(key)
     }
 
     /// The token is on the disk.
     pub(crate) fn succeeded(&mut self, key: TokenKey, now: Elapsed) {
+        self.storing.remove(&key);
         self.resting.insert(key, (now.plus(REST), Backoff::new(FIRST_RETRY, MOST_RETRY)));
     }
 
     /// There is no token this time.
     pub(crate) fn failed(&mut self, key: TokenKey, now: Elapsed, random: f64) {
+        self.storing.remove(&key);
         let rest = self.resting.entry(key).or_insert((now, Backoff::new(FIRST_RETRY, MOST_RETRY)));
         rest.0 = now.plus(rest.1.next(random));
     }

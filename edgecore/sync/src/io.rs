@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use edgecore_store::{Store, StoreError};
-use kit::{Clock, Shutdown};
+use kit::{Clock, Elapsed, Shutdown};
 use link::reconnect::{Outcome, Reconnect, Wait};
 use link::{Endpoint, NetworkChanges};
 use thiserror::Error;
@@ -20,6 +20,9 @@ use session::{End, Session};
 
 /// Where there is no identity yet, it is looked for this often.
 const LOOK_FOR_IDENTITY: Duration = Duration::from_secs(2);
+
+/// Attempts because of a changed network are at least so far apart.
+const CHANGE_GAP: Duration = Duration::from_millis(250);
 
 /// Why sync ended.
 #[derive(Debug, Error)]
@@ -89,13 +92,7 @@ impl Sync {
 
     async fn forever(&self, shutdown: &Shutdown) -> Result<(), SyncError> {
         self.note_agent().await?;
-        let mut changes = match link::network_changes() {
-            Ok(changes) => Some(changes),
-            Err(error) => {
-                tracing::warn!(%error, "cannot watch the network: a way back is only found by trying");
-                None
-            }
-        };
+        let mut network = Network::watch();
         let mut endpoints = self.endpoints();
         let mut reconnect = Reconnect::new(endpoints.len(), self.clock.elapsed());
         let mut place = 0;
@@ -110,7 +107,7 @@ impl Sync {
                 reconnect.replace(endpoints.len());
             }
             let wait = reconnect.next(outcome, self.clock.elapsed(), kit::random::unit());
-            place = self.pause(wait, &mut reconnect, &mut changes).await;
+            place = self.pause(wait, &mut reconnect, &mut network).await;
         }
     }
 
@@ -140,30 +137,23 @@ impl Sync {
     }
 
     /// Waits, unless the network changes first; returns which endpoint is next.
-    async fn pause(
-        &self,
-        wait: Wait,
-        reconnect: &mut Reconnect,
-        changes: &mut Option<NetworkChanges>,
-    ) -> usize {
-        let changed = async {
-            match changes {
-                Some(watched) => watched.next().await,
-                None => std::future::pending().await,
-            }
-        };
+    async fn pause(&self, wait: Wait, reconnect: &mut Reconnect, network: &mut Network) -> usize {
         let changed = tokio::select! {
             () = self.clock.sleep(wait.delay) => return wait.endpoint,
-            changed = changed => changed,
+            changed = network.changed() => changed,
         };
         if let Err(error) = changed {
             tracing::warn!(%error, "cannot watch the network any more");
-            *changes = None;
+            network.changes = None;
             self.clock.sleep(wait.delay).await;
             return wait.endpoint;
         }
-        tracing::info!("the network changed: connecting at once");
-        reconnect.next(Outcome::NetworkChanged, self.clock.elapsed(), 0.0).endpoint
+        // A pod that starts changes the network ten times in as many milliseconds.
+        let now = self.clock.elapsed();
+        self.clock.sleep_until(network.used.plus(CHANGE_GAP).min(now.plus(wait.delay))).await;
+        network.used = self.clock.elapsed();
+        tracing::debug!("the network changed: connecting at once");
+        reconnect.next(Outcome::NetworkChanged, network.used, 0.0).endpoint
     }
 
     /// One attempt, and the session that comes of it.
@@ -245,6 +235,32 @@ impl Sync {
             (_, None) => {
                 Err(format!("this node has not joined: {} is missing (edgecore join)", bundle.display()))
             }
+        }
+    }
+}
+
+/// Changes of the network, and what was made of them.
+struct Network {
+    /// None where they cannot be watched.
+    changes: Option<NetworkChanges>,
+    /// The last time an attempt was made because of one.
+    used: Elapsed,
+}
+
+impl Network {
+    fn watch() -> Self {
+        let changes = link::network_changes();
+        if let Err(error) = &changes {
+            tracing::warn!(%error, "cannot watch the network: a way back is only found by trying");
+        }
+        Self { changes: changes.ok(), used: Elapsed::default() }
+    }
+
+    /// Returns at a change; never where they cannot be watched.
+    async fn changed(&mut self) -> std::io::Result<()> {
+        match &mut self.changes {
+            Some(changes) => changes.next().await,
+            None => std::future::pending().await,
         }
     }
 }

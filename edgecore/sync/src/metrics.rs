@@ -18,7 +18,6 @@ type Label = [(&'static str, &'static str); 1];
 pub struct Metrics {
     sessions: Family<Label, Counter>,
     changes: Family<Label, Counter>,
-    rejected: Counter,
     mismatches: Counter,
     tokens: Family<Label, Counter>,
 }
@@ -27,8 +26,11 @@ impl Metrics {
     /// Registers all of them, and the link's state and the store's accounts, which are read when asked for.
     pub fn register(&self, registry: &mut Registry, status: &LinkStatus, store: &Store) {
         registry.register("skerry_link_sessions", "Sessions by how they ended", self.sessions.clone());
-        registry.register("skerry_sync_changes", "Changes of objects received", self.changes.clone());
-        registry.register("skerry_sync_rejected", "Objects that could not be applied", self.rejected.clone());
+        registry.register(
+            "skerry_sync_changes",
+            "Changes of objects received, by what became of them",
+            self.changes.clone(),
+        );
         registry.register(
             "skerry_sync_mismatches",
             "Times the digests of edge and cloud differed",
@@ -47,7 +49,6 @@ impl Metrics {
         let op = |op| self.changes.get_or_create(&[("result", op)]).clone();
         op("applied").inc_by(changes.saturating_sub(rejected) as u64);
         op("rejected").inc_by(rejected as u64);
-        self.rejected.inc_by(rejected as u64);
     }
 
     pub(crate) fn mismatch(&self) {
@@ -101,7 +102,7 @@ impl Collected {
             no_unit,
             sample.metric_type(),
         )?;
-        for row in rows {
+        for row in &rows {
             let fates = [
                 ("produced", row.produced),
                 ("delivered", row.delivered),
@@ -117,6 +118,18 @@ impl Collected {
                     [("stream", row.stream.as_str()), ("fate", "dropped"), ("reason", reason.as_str())];
                 ConstCounter::new(*n).encode(metric.encode_family(&labels)?)?;
             }
+        }
+        let sample = ConstGauge::new(0_i64);
+        let mut metric = encoder.encode_descriptor(
+            "skerry_ledger_queued",
+            "What streams hold until it is delivered",
+            no_unit,
+            sample.metric_type(),
+        )?;
+        for row in &rows {
+            let queued = i64::try_from(row.queued).unwrap_or(i64::MAX);
+            let labels = [("stream", row.stream.as_str())];
+            ConstGauge::new(queued).encode(metric.encode_family(&labels)?)?;
         }
         Ok(())
     }

@@ -48,6 +48,17 @@ fn a_missing_token_is_asked_for_once_and_again_after_its_deadline() {
 }
 
 #[test]
+fn a_token_on_its_way_to_the_disk_is_not_asked_for_again() {
+    let mut calls = Calls::default();
+    let wanted = [want(1, None)];
+    calls.step(&wanted, &now(0), 0.5);
+    let answered = calls.answered(1).unwrap();
+    assert_eq!(calls.step(&wanted, &now(1), 0.5).send, []);
+    calls.failed(answered, Elapsed::from_millis(2), 0.5);
+    assert_eq!(calls.step(&wanted, &now(1_000), 0.5).send, [(2, key(1))]);
+}
+
+#[test]
 fn renewal_comes_at_four_fifths_of_life() {
     let mut calls = Calls::default();
     let due = calls.step(&[want(1, Some(0))], &now(100_000), 0.5);
