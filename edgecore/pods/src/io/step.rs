@@ -76,25 +76,30 @@ impl<R: Runtime> Engine<R> {
         }
     }
 
-    /// Clears files and logs of pods that neither the store nor the runtime knows: left over from a lost store.
+    /// Clears files and logs of pods that neither the store nor the runtime knows: left over from a lost store. What
+    /// there is is listed here and now, so that nothing of a pod that comes meanwhile is among it.
     fn sweep(&self) {
-        let known: std::collections::BTreeSet<String> = self.pods.keys().cloned().collect();
-        let shared = Arc::clone(&self.shared);
+        let logs = std::path::PathBuf::from(&self.shared.facts().pod_logs_dir);
+        let listed = self.shared.dirs.published().and_then(|uids| Ok((uids, files::names_in(&logs)?)));
+        let (mut uids, mut names) = match listed {
+            Ok(listed) => listed,
+            Err(error) => return tracing::warn!(%error, "leftovers of unknown pods cannot be listed"),
+        };
+        uids.retain(|uid| !self.pods.contains_key(uid));
+        // namespace_name_uid
+        names.retain(|name| {
+            let uid = name.rsplit('_').next().filter(|_| name.matches('_').count() == 2);
+            uid.is_some_and(|uid| !self.pods.contains_key(uid))
+        });
+        if uids.is_empty() && names.is_empty() {
+            return;
+        }
+        tracing::info!(?uids, logs = ?names, "clearing what unknown pods left");
+        let dirs = self.shared.dirs.clone();
         self.group.spawn(async move {
-            let (dirs, logs) = (shared.dirs.clone(), std::path::PathBuf::from(&shared.facts().pod_logs_dir));
             let swept = files::blocking(move || {
-                for uid in dirs.published()?.into_iter().filter(|uid| !known.contains(uid)) {
-                    tracing::info!(uid, "clearing what an unknown pod left");
-                    dirs.unpublish(&uid)?;
-                }
-                for name in files::names_in(&logs)? {
-                    // namespace_name_uid
-                    let uid = name.rsplit('_').next().filter(|_| name.matches('_').count() == 2);
-                    if uid.is_some_and(|uid| !known.contains(uid)) {
-                        std::fs::remove_dir_all(logs.join(&name))?;
-                    }
-                }
-                Ok(())
+                uids.iter().try_for_each(|uid| dirs.unpublish(uid))?;
+                names.iter().try_for_each(|name| std::fs::remove_dir_all(logs.join(name)))
             });
             if let Err(error) = swept.await {
                 tracing::warn!(%error, "leftovers of unknown pods cannot be cleared");

@@ -156,7 +156,10 @@ async fn nothing_found_running_is_stopped_before_the_store_was_whole_once() {
     // A pod of the same name waits for it.
     node.pod("u", "p", spec()).await;
     node.idle().await;
+    let left = node.dir.path().join("logs/ns_old_gone");
+    std::fs::create_dir_all(&left).unwrap();
     node.store.sync_point(Vec::new()).await.unwrap();
+    node.until("what unknown pods left is cleared", |_| !left.exists()).await;
     node.until("stray is gone", |node| {
         node.runtime.world(|world| world.sandboxes.iter().all(|sandbox| sandbox.pod_uid != "stray"))
     })

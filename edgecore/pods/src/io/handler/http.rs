@@ -207,3 +207,83 @@ impl ServerCertVerifier for Anybody {
         self.0.signature_verification_algorithms.supported_schemes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Answers one connection after the other with these, and returns what was asked.
+    async fn asked(web: &Web, request: &Http, answers: &[&str]) -> (Result<(), String>, Vec<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let request = Http { port: listener.local_addr().unwrap().port(), ..request.clone() };
+        let serve = async {
+            let mut heads = Vec::new();
+            for answer in answers {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut head = vec![0; 4096];
+                let length = stream.read(&mut head).await.unwrap();
+                heads.push(String::from_utf8_lossy(&head[..length]).into_owned());
+                stream
+                    .write_all(format!("HTTP/1.1 {answer}\r\nContent-Length: 0\r\n").as_bytes())
+                    .await
+                    .unwrap();
+                stream.write_all(b"\r\n").await.unwrap();
+            }
+            heads
+        };
+        tokio::join!(web.get(&request, "127.0.0.1"), serve)
+    }
+
+    fn request(path: &str) -> Http {
+        let headers =
+            vec![("Host".to_owned(), "other.example".to_owned()), ("X-A".to_owned(), "b".to_owned())];
+        Http { tls: false, host: String::new(), port: 0, path: path.to_owned(), headers }
+    }
+
+    #[tokio::test]
+    async fn statuses_from_200_to_399_are_success() {
+        let web = Web::new().unwrap();
+        let check = async |status: &str, want: Result<(), &str>| {
+            let (got, heads) = asked(&web, &request("/healthz?x=1"), &[status]).await;
+            assert_eq!(got, want.map_err(str::to_owned), "{status}");
+            assert!(heads[0].starts_with("GET /healthz?x=1 HTTP/1.1\r\n"), "{}", heads[0]);
+            let lower = heads[0].to_lowercase();
+            assert!(lower.contains("host: other.example\r\n") && lower.contains("x-a: b\r\n"));
+            assert!(lower.contains("user-agent: kube-probe/"));
+        };
+        check("200 OK", Ok(())).await;
+        check("204 No Content", Ok(())).await;
+        check("404 Not Found", Err("HTTP probe failed with statuscode: 404")).await;
+        check("503 Service Unavailable", Err("HTTP probe failed with statuscode: 503")).await;
+    }
+
+    #[tokio::test]
+    async fn redirects_are_followed_on_the_host_only() {
+        let web = Web::new().unwrap();
+        let (got, heads) = asked(&web, &request("/a"), &["302 Found\r\nLocation: /b", "500 No"]).await;
+        assert_eq!(got, Err("HTTP probe failed with statuscode: 500".to_owned()));
+        assert!(heads[1].starts_with("GET /b "));
+        let (got, _) = asked(&web, &request("/a"), &["302 Found\r\nLocation: http://other.example/"]).await;
+        assert_eq!(got, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn nobody_there_is_a_failure_with_the_address() {
+        let web = Web::new().unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+        let error = web.get(&Http { port, ..request("/") }, "127.0.0.1").await.unwrap_err();
+        assert!(
+            error.starts_with(&format!("Get \"http://127.0.0.1:{port}/\": dial tcp 127.0.0.1:{port}")),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn ipv6_stands_in_brackets() {
+        assert_eq!(authority("fd00::1", 80), "[fd00::1]:80");
+        assert_eq!(authority("10.0.0.1", 80), "10.0.0.1:80");
+    }
+}
