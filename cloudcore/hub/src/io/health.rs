@@ -44,14 +44,12 @@ pub(super) async fn ask(
             Ok(Health { code, text: String::from_utf8_lossy(&body).into_owned() })
         };
         tokio::pin!(connection, answered);
-        tokio::select! {
-            answer = &mut answered => answer.map_err(failed),
-            ended = &mut connection => match ended {
-                // The connection is done as soon as the answer is read; what it read is with `answered`.
-                Ok(()) => answered.await.map_err(failed),
-                Err(source) => Err(failed(source)),
-            },
-        }
+        let answer = tokio::select! {
+            answer = &mut answered => answer,
+            // Over as soon as everything was read, or broken; either way what it read is with `answered`.
+            _ = &mut connection => answered.await,
+        };
+        answer.map_err(failed)
     };
     tokio::time::timeout(LIMIT, asked)
         .await
