@@ -41,6 +41,9 @@ const GRACE: Duration = Duration::from_secs(5);
 pub async fn run(config: EdgeConfig, shutdown: Shutdown) -> anyhow::Result<()> {
     let lock = lock::take(&config.state_dir)?;
     let parts = Parts::open(config, shutdown.clone()).await?;
+    // Never closed: closing removes the log and its index, and on a disk that is full by the next start they could not
+    // be made again. What a killed process leaves behind is complete, so this one leaves the same.
+    std::mem::forget(parts.store.clone());
     let tasks = parts.start()?;
     let signals = shutdown.on_signals();
     tokio::select! {
