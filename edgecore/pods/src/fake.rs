@@ -27,6 +27,8 @@ pub struct World {
     pub hanging_images: BTreeSet<String>,
     /// Answers of commands by their first word; others succeed.
     pub commands: BTreeMap<String, i32>,
+    /// The network of a sandbox cannot be given back.
+    pub torn_network: bool,
     /// It does not answer.
     pub down: bool,
     /// Everything that was asked for and changes something, in order.
@@ -262,6 +264,9 @@ impl Runtime for Fake {
     async fn stop_sandbox(&self, id: &SandboxId) -> Result<(), RuntimeError> {
         self.ask(|world| {
             world.stop_sandbox(id);
+            if world.torn_network {
+                return Err(RuntimeError::Failed("failed to destroy network".to_owned()));
+            }
             Ok(())
         })
     }

@@ -52,7 +52,7 @@ pub struct Memory {
     pub cleared: bool,
     /// It may not start yet: something of another pod is in its way.
     pub blocked: bool,
-    /// Containers that are being started right now.
+    /// Containers that are being started, until a look showed what came of it.
     pub starting: BTreeSet<String>,
     /// Failed starts by container name.
     pub starts: BTreeMap<String, Retry>,
@@ -76,6 +76,7 @@ impl Memory {
                 self.starts.remove(name);
             }
             Outcome::NotStarted { name, reason, message, image } => {
+                self.starting.remove(name);
                 let (first, most) = if *image { PULL } else { START };
                 let before = self.starts.get(name).filter(|retry| retry.image == *image);
                 let wait = before.map_or(first, |retry| retry.wait.saturating_mul(2).min(most));
@@ -120,7 +121,6 @@ impl Memory {
 
     /// Remembers that these steps were taken to their end, whatever it was.
     pub fn done(&mut self, actions: Vec<Action>, now: Elapsed) {
-        self.starting.clear();
         let times = match &self.last {
             Some((before, times, _)) if *before == actions => times.saturating_add(1),
             _ => 1,

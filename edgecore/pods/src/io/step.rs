@@ -186,6 +186,7 @@ fn hand_out<R: Runtime>(
     }
     let Some(round) = entry.round(now) else { return };
     let plan = plan(round);
+    let dead = round.view.sandboxes.iter().filter(|s| !s.ready).map(|s| s.id.clone()).collect();
     let home = round.view.sandbox().map(|sandbox| Home {
         id: sandbox.id.clone(),
         attempt: sandbox.attempt,
@@ -205,7 +206,7 @@ fn hand_out<R: Runtime>(
     tracing::debug!(pod = desired.label(), actions = ?plan.actions, "steps");
     let cancel = Arc::new(Notify::new());
     let done = Done { uid: Some(desired.uid.clone()), messages: messages.clone() };
-    let job = Job { desired, actions: plan.actions.clone(), home, tries };
+    let job = Job { desired, actions: plan.actions.clone(), home, dead, tries };
     let (shared, called_off) = (Arc::clone(shared), Arc::clone(&cancel));
     let begun = group.spawn(async move {
         let outcomes = tokio::select! {

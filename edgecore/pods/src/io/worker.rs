@@ -1,5 +1,6 @@
 //! One pod's steps, in order. A worker that hangs holds up nobody but its pod.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::action::{Action, Outcome};
@@ -27,12 +28,18 @@ pub(super) struct Job {
     pub(super) actions: Vec<Action>,
     /// The sandbox there is.
     pub(super) home: Option<Home>,
+    /// Sandboxes that hold nothing any more.
+    pub(super) dead: BTreeSet<SandboxId>,
     /// These very steps were tried so often before: problems that lasted are told.
     pub(super) tries: u32,
 }
 
 /// Tries after which a problem with files is told: before that it may be that they are still under way.
 const TELL_AFTER: u32 = 3;
+
+/// Tries after which a dead sandbox counts as stopped although its network cannot be given back: a power loss may have
+/// torn what the network plugins remember of it, and then no later try does better.
+const GIVE_UP_AFTER: u32 = 5;
 
 /// Takes the steps. Ends early at the first that fails.
 pub(super) async fn work<R: Runtime>(shared: Arc<Shared<R>>, mut job: Job) -> Vec<Outcome> {
@@ -69,7 +76,18 @@ async fn step<R: Runtime>(
             Ok(None)
         }
         Action::StopSandbox(id) => {
-            shared.runtime.stop_sandbox(&id).await.map_err(text)?;
+            match shared.runtime.stop_sandbox(&id).await {
+                Err(RuntimeError::Failed(message))
+                    if job.dead.contains(&id) && job.tries >= GIVE_UP_AFTER =>
+                {
+                    tracing::warn!(
+                        sandbox = id.0,
+                        message,
+                        "a dead sandbox is given up: its address may be lost"
+                    );
+                }
+                other => other.map_err(text)?,
+            }
             Ok(Some(Outcome::Stopped(id)))
         }
         Action::RemoveSandbox(id) => {

@@ -335,3 +335,30 @@ async fn a_pod_that_fills_its_empty_dir_is_evicted() {
     assert_eq!(status["reason"], "Evicted");
     assert!(status["message"].as_str().unwrap().starts_with("Usage of EmptyDir volume \"v\" exceeds"));
 }
+
+#[tokio::test]
+async fn a_network_that_cannot_be_given_back_keeps_no_pod_from_leaving() {
+    let node = Node::new();
+    node.pod("u", "p", spec()).await;
+    node.until("running", |node| node.phase("u") == "Running").await;
+    node.runtime.world(|world| world.torn_network = true);
+    node.delete("u").await;
+    node.until("retired", |node| node.store.objects(Kind::Pod).unwrap().is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_first_restart_is_no_crash_loop() {
+    let node = Node::new();
+    node.pod("u", "p", spec()).await;
+    node.until("running", |node| node.phase("u") == "Running").await;
+    node.runtime.world(|world| {
+        let id = world.running().next().unwrap().id.clone();
+        world.exit(&id, 1);
+    });
+    node.until("restarted", |node| {
+        node.report("u")["status"]["containerStatuses"][0]["restartCount"] == 1 && node.runs("u") == 1
+    })
+    .await;
+    let told = node.store.journal(0, 100).unwrap();
+    assert!(told.iter().all(|row| !String::from_utf8_lossy(&row.body).contains("BackOff")));
+}
