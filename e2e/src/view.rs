@@ -208,6 +208,17 @@ impl Edge {
         cri::exec(&self.node()?.containerd_socket(), container, command)
     }
 
+    /// The address in a container's network namespace, asked there.
+    ///
+    /// # Errors
+    /// containerd does not answer, or the container has no such address.
+    pub fn address_in(&self, container: &str) -> Result<String> {
+        let shown = self.exec_in(container, &["ip", "-4", "-o", "address", "show", "dev", "eth0"])?;
+        let address = shown.split_whitespace().skip_while(|word| *word != "inet").nth(1);
+        let address = address.and_then(|address| address.split('/').next());
+        address.map(str::to_owned).with_context(|| format!("{container} has no address: {shown}"))
+    }
+
     /// When a container started, nanoseconds since 1970, as containerd dates it.
     ///
     /// # Errors
@@ -221,6 +232,6 @@ impl Edge {
     /// # Errors
     /// Nobody answers, or not with 200.
     pub fn http_get(&self, url: &str) -> Result<String> {
-        self.exec(&["busybox", "wget", "-q", "-T", "2", "-O", "-", url])
+        self.exec(&["curl", "-sSf", "-m", "2", url])
     }
 }

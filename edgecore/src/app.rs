@@ -11,6 +11,7 @@
 //! out to be damaged, so that the next start sets it aside.
 
 use std::convert::Infallible;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -77,6 +78,7 @@ impl Parts {
         if let Some(aside) = opened.set_aside {
             tracing::error!(aside = %aside.display(), "the store was damaged and begins anew: what runs is adopted when the cloud has sent what should");
         }
+        clear_torn_results();
         let cri = edgecore_cri::Config::new(&config.containerd);
         let (cri, monitor) = edgecore_cri::connect(&cri, clock.clone())?;
         let admin = Admin::bind(config.admin).await?;
@@ -191,6 +193,17 @@ impl Parts {
             manage_cni: config.manage_cni,
             route_to: edgecore_node::route_hints(endpoints),
         }
+    }
+}
+
+/// Before the runtime is asked for anything: what a power loss tore would keep it from ever tearing a sandbox down.
+fn clear_torn_results() {
+    match edgecore_node::clear_torn_results(Path::new(edgecore_node::CNI_RESULTS)) {
+        Ok(torn) if torn.is_empty() => {}
+        Ok(torn) => {
+            tracing::warn!(files = torn.join(","), "removed network results that a power loss had torn")
+        }
+        Err(error) => tracing::warn!(%error, "cannot look for torn network results"),
     }
 }
 

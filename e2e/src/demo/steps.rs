@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use super::{Failed, Options, Story, say};
-use crate::token::{self, TOKEN_FILE};
+use crate::token::{self, TOKEN_FILE, claims};
 use crate::view::PodSeen;
 use crate::{Edge, Lab, Traffic, UpOptions, host};
 
@@ -151,10 +151,8 @@ fn lose_link_and_power(story: &mut Story, lab: &Lab, edge: &Edge, before: &[PodS
                 let running = web_containers(edge)?;
                 ensure!(running.len() == 3, "{} run", running.len());
                 for container in running.values() {
-                    // From inside, since the API server cannot say now what address a pod has.
-                    let page = edge
-                        .exec_in(container, &["wget", "-q", "-O", "-", "http://127.0.0.1:8080/index.html"])?;
-                    ensure!(page == "first edition\n", "a pod serves '{page}'");
+                    // The API server cannot say now what address a pod has; the pod itself can.
+                    expect_page(edge, &edge.address_in(container)?, "first edition\n")?;
                 }
                 Ok(Some(running))
             })?;
@@ -162,7 +160,11 @@ fn lose_link_and_power(story: &mut Story, lab: &Lab, edge: &Edge, before: &[PodS
                 containers.keys().eq(uids(before).iter()),
                 "the pods that run are not the three that ran before"
             );
-            ensure!(self::tokens(edge)? == tokens, "the tokens are not the ones the pods had");
+            let now = self::tokens(edge)?;
+            for (uid, token) in &tokens {
+                let now = now.get(uid).with_context(|| format!("pod {uid} has no token"))?;
+                ensure!(now == token, "pod {uid} had the token {} and has {}", claims(token)?, claims(now)?);
+            }
             say("    same pods, old ConfigMap, their tokens are where they were and valid");
             Ok(containers)
         })?;

@@ -3,6 +3,7 @@
 mod disk;
 mod machine;
 mod network;
+mod torn;
 
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ use crate::health::{RuntimeHealth, RuntimeState};
 use crate::last::Last;
 use crate::pressure::{Pressure, Sample, Shortages};
 use crate::status::{Seen, report};
+
+pub use torn::{CNI_RESULTS, clear_torn_results};
 
 /// Between two looks at what nobody tells: pressure, addresses, the CNI directory.
 const LOOK: Duration = Duration::from_mins(1);

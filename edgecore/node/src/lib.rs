@@ -33,6 +33,6 @@ pub use config::{NodeConfig, label_problems};
 pub use error::NodeError;
 pub use facts::Facts;
 pub use health::{Condition, RuntimeHealth, RuntimeState};
-pub use io::{address, facts, known_address, run};
+pub use io::{CNI_RESULTS, address, clear_torn_results, facts, known_address, run};
 pub use resources::{allocatable, capacity};
 pub use status::KUBELET_VERSION;
