@@ -21,6 +21,7 @@ use crate::io::entry::Entry;
 use crate::io::logs::Logs;
 use crate::io::look::{Looked, look};
 use crate::io::prober::{Said, Targets};
+use crate::io::report::Written;
 use crate::io::shared::Shared;
 use crate::memory::Doom;
 use crate::observed::Known;
@@ -45,6 +46,8 @@ pub(super) enum Message {
     Done { uid: String, outcomes: Vec<Outcome> },
     /// A pod's emptyDirs hold more than they may.
     OverLimit { uid: String, message: String },
+    /// A batch was written, or not.
+    Written(Vec<Written>),
     /// Files of a running pod were brought up to date, or not.
     Refreshed { uid: String, ok: bool },
 }
@@ -85,6 +88,8 @@ pub(super) struct Engine<R> {
     pub(super) seen: bool,
     /// Leftovers of pods that nobody knows were cleared.
     pub(super) swept: bool,
+    /// A batch is being written.
+    pub(super) writing: bool,
     /// Something on the disk failed and is tried again then.
     pub(super) disk_again: Option<Elapsed>,
 }
@@ -112,6 +117,7 @@ impl<R: Runtime> Engine<R> {
             next_look: Elapsed::default(),
             seen: false,
             swept: false,
+            writing: false,
             disk_again: None,
         })
     }
@@ -170,6 +176,7 @@ impl<R: Runtime> Engine<R> {
     pub(super) fn take(&mut self, message: Message) {
         let now = self.shared.clock.elapsed();
         match message {
+            Message::Written(written) => self.take_written(written),
             Message::Looked { number, known, result } => self.take_look(number, known, result),
             Message::Done { uid, outcomes } => {
                 self.look_wanted = true;

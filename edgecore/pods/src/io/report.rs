@@ -1,12 +1,13 @@
 //! What one turn of the loop leaves: memory on the disk, then reports; probes and logs to watch.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use wire::Version;
+use edgecore_store::{Store, StoreError};
+use tokio::sync::mpsc;
+use wire::{ObjectKey, Version};
 
 use crate::desired::Role;
-use crate::io::engine::Engine;
+use crate::io::engine::{Engine, Message};
 use crate::io::entry::Entry;
 use crate::io::limits;
 use crate::io::logs::Logs;
@@ -18,70 +19,60 @@ use crate::runtime::{ContainerId, ContainerState, Runtime};
 use crate::status::{Host, report, status, unparsable};
 
 impl<R: Runtime> Engine<R> {
-    /// Writes what changed: memory first, then reports that follow from it, then who may leave the store.
+    /// Writes what changed, beside the loop and one batch at a time: a slow disk holds up no pod.
     pub(super) async fn write(&mut self) {
-        if self.disk_again.is_some() {
+        if self.disk_again.is_some() || self.writing {
             return;
         }
-        let store = self.shared.store.clone();
-        let changed: Vec<(String, Vec<u8>)> = self
-            .pods
-            .iter()
-            .filter(|(_, entry)| {
-                entry.touched && !entry.orphan() && !entry.retired && entry.history.taken.is_some()
-            })
-            .map(|(uid, entry)| (uid.clone(), entry.history.encode()))
-            .filter(|(uid, bytes)| self.pods.get(uid).is_some_and(|entry| entry.stored != *bytes))
-            .collect();
-        let puts = changed.iter().map(|(uid, bytes)| store.put_pod_state(uid, bytes));
-        let results = futures::future::join_all(puts).await;
-        let mut unsaved = BTreeSet::new();
-        for ((uid, bytes), result) in changed.into_iter().zip(results) {
-            match (result, self.pods.get_mut(&uid)) {
-                (Ok(_), Some(entry)) => entry.stored = bytes,
-                (Err(error), _) => {
-                    self.disk_failed("what is known of a pod cannot be written", &error);
-                    unsaved.insert(uid);
-                }
-                (Ok(_), None) => {}
-            }
-        }
-        self.report(&unsaved).await;
         self.retire().await;
-    }
-
-    async fn report(&mut self, unsaved: &BTreeSet<String>) {
-        let now = self.shared.now();
-        let host = Host { ips: self.shared.facts().host_ips.clone() };
-        let mut reports = Vec::new();
-        for (uid, entry) in self.pods.iter().filter(|(_, entry)| entry.touched) {
-            let Some(key) = entry.key.clone().filter(|_| !unsaved.contains(uid) && !entry.retired) else {
-                continue;
-            };
-            let Some(body) = body(entry, &host, &now) else { continue };
-            let hash = Version::of(&body);
-            if entry.reported != Some(hash) {
-                reports.push((uid.clone(), key, hash, body));
-            }
+        let batch = self.batch();
+        if batch.is_empty() {
+            self.pods.values_mut().for_each(|entry| entry.touched = false);
+            return;
         }
-        let store = self.shared.store.clone();
-        let sent = reports.into_iter().map(|(uid, key, hash, body)| {
-            let store = &store;
-            async move {
-                let result = store.report(key, &uid, body).await;
-                (uid, hash, result)
-            }
+        let (store, done) = (self.shared.store.clone(), Done(Some(self.outputs.messages.clone())));
+        self.writing = self.group.spawn(async move {
+            let written = futures::future::join_all(batch.into_iter().map(|item| item.write(&store))).await;
+            done.send(written).await;
         });
-        for (uid, hash, result) in futures::future::join_all(sent).await {
-            match (result, self.pods.get_mut(&uid)) {
-                (Ok(_), Some(entry)) => entry.reported = Some(hash),
-                (Err(error), _) => self.disk_failed("a report cannot be written", &error),
-                (Ok(_), None) => {}
-            }
-        }
-        if self.disk_again.is_none() {
+        if self.writing {
             self.pods.values_mut().for_each(|entry| entry.touched = false);
         }
+    }
+
+    /// Takes in what came of a batch.
+    pub(super) fn take_written(&mut self, written: Vec<Written>) {
+        self.writing = false;
+        for Written { uid, memory, report, error } in written {
+            if let Some(entry) = self.pods.get_mut(&uid) {
+                if let Some(memory) = memory {
+                    entry.stored = memory;
+                }
+                entry.reported = report.or(entry.reported);
+                entry.touched |= error.is_some();
+            }
+            if let Some(error) = error {
+                self.disk_failed("what is known of a pod cannot be written", &error);
+            }
+        }
+    }
+
+    fn batch(&self) -> Vec<Item> {
+        let now = self.shared.now();
+        let host = Host { ips: self.shared.facts().host_ips.clone() };
+        let mut batch = Vec::new();
+        for (uid, entry) in self.pods.iter().filter(|(_, entry)| entry.touched && !entry.retired) {
+            let Some(key) = entry.key.clone() else { continue };
+            let memory = entry.history.taken.as_ref().map(|_| entry.history.encode());
+            let memory = memory.filter(|bytes| entry.stored != *bytes);
+            let report = body(entry, &host, &now)
+                .map(|body| (Version::of(&body), body))
+                .filter(|(hash, _)| entry.reported != Some(*hash));
+            if memory.is_some() || report.is_some() {
+                batch.push(Item { uid: uid.clone(), key, memory, report });
+            }
+        }
+        batch
     }
 
     /// Pods that are gone in the cluster and of which nothing is left here leave the store.
@@ -155,6 +146,63 @@ impl<R: Runtime> Engine<R> {
             }
             changed
         });
+    }
+}
+
+/// What is to be written of one pod.
+struct Item {
+    uid: String,
+    key: ObjectKey,
+    memory: Option<Vec<u8>>,
+    report: Option<(Version, Vec<u8>)>,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(super) struct Written {
+    uid: String,
+    memory: Option<Vec<u8>>,
+    report: Option<Version>,
+    error: Option<StoreError>,
+}
+
+impl Item {
+    /// Memory first, then the report that follows from it.
+    async fn write(self, store: &Store) -> Written {
+        let mut written = Written { uid: self.uid, memory: None, report: None, error: None };
+        if let Some(memory) = self.memory {
+            match store.put_pod_state(&written.uid, &memory).await {
+                Ok(_) => written.memory = Some(memory),
+                Err(error) => return Written { error: Some(error), ..written },
+            }
+        }
+        if let Some((hash, body)) = self.report {
+            match store.report(self.key, &written.uid, body).await {
+                Ok(_) => written.report = Some(hash),
+                Err(error) => written.error = Some(error),
+            }
+        }
+        written
+    }
+}
+
+/// Says that a batch ended, also where it broke off.
+struct Done(Option<mpsc::Sender<Message>>);
+
+impl Done {
+    async fn send(mut self, written: Vec<Written>) {
+        if let Some(messages) = self.0.take() {
+            // The loop is gone at shutdown only.
+            let _ = messages.send(Message::Written(written)).await;
+        }
+    }
+}
+
+impl Drop for Done {
+    fn drop(&mut self) {
+        if let Some(messages) = self.0.take() {
+            let _ = messages.try_send(Message::Written(Vec::new()));
+        }
     }
 }
 

@@ -170,7 +170,7 @@ fn calm(sim: &mut Sim) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
 
     #[test]
     fn every_life_ends_well(desired in pods(), events in prop::collection::vec(happens(), 0..40)) {
