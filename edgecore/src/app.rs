@@ -35,8 +35,9 @@ use crate::lock;
 /// Version of the agent.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// Tasks that do not end by then are aborted. Whatever they were at is found again at the next start.
-const GRACE: Duration = Duration::from_secs(5);
+/// Tasks that do not end by then are aborted; saying good-bye to a cloud that does not answer takes 5 s. Whatever they
+/// were at is found again at the next start.
+const GRACE: Duration = Duration::from_secs(8);
 
 /// Runs the agent until shutdown is asked for, by signal or by a task that failed.
 pub async fn run(config: EdgeConfig, shutdown: Shutdown) -> anyhow::Result<()> {
