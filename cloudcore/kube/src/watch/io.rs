@@ -70,7 +70,7 @@ impl<O: Observer> Watch<O> {
             metrics,
             clock,
             handle: WatchHandle::default(),
-            backoff: Backoff::new(Duration::from_millis(200), Duration::from_secs(15)),
+            backoff: Backoff::new(Duration::from_millis(200), Duration::from_secs(5)),
             heal: Backoff::new(HEAL_FIRST, HEAL_MOST),
         }
     }

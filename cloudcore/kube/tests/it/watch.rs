@@ -1,0 +1,197 @@
+//! What a watch tells its observer.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cloudcore_kube::watch::{Named, Observer, Source, Watch};
+use cloudcore_kube::{KubeError, Metrics, path};
+use kit::tasks::Group;
+use kit::{Clock, Shutdown};
+use tokio::sync::mpsc;
+
+use crate::server::{Answer, Server};
+
+/// Writes down what it is told, one line each.
+struct Recorder(mpsc::Sender<String>);
+
+impl Recorder {
+    fn say(&self, line: String) {
+        self.0.try_send(line).unwrap();
+    }
+}
+
+impl Observer for Recorder {
+    fn applied(&self, raw: &[u8]) -> Result<(), String> {
+        let object: serde_json::Value = serde_json::from_slice(raw).map_err(|error| error.to_string())?;
+        if !object["metadata"].is_object() {
+            return Err("metadata is no object".to_owned());
+        }
+        self.say(format!(
+            "applied {}",
+            object["metadata"]["name"].as_str().ok_or("metadata.name is no string")?
+        ));
+        Ok(())
+    }
+
+    fn skipped(&self, named: &Named) {
+        self.say(format!("skipped {named}"));
+    }
+
+    fn deleted(&self, uid: &str) {
+        self.say(format!("deleted {uid}"));
+    }
+
+    fn listed(&self, seen: Option<&BTreeSet<String>>) {
+        let seen = seen.map(|seen| seen.iter().cloned().collect::<Vec<_>>().join(" "));
+        self.say(format!("listed {}", seen.as_deref().unwrap_or("without knowing all")));
+    }
+
+    fn progressed(&self, _resource_version: &str) {}
+
+    fn broken(&self, error: &KubeError) {
+        self.say(format!("broken {}", error.code().unwrap_or_default()));
+    }
+
+    fn healthy(&self) {
+        self.say("healthy".to_owned());
+    }
+}
+
+struct Run {
+    server: Server,
+    metrics: Metrics,
+    lines: mpsc::Receiver<String>,
+    _running: Group,
+}
+
+async fn run(script: Vec<Answer>) -> Run {
+    let server = Server::start(script).await;
+    let (tx, lines) = mpsc::channel(1000);
+    let metrics = Metrics::default();
+    let source = Source { kind: "Pod", collection: path::PODS, field_selector: "", page: 10 };
+    let watch =
+        Watch::new(server.client.clone(), source, Arc::new(Recorder(tx)), metrics.clone(), Clock::system());
+    let running = Group::new("watch", 1);
+    running.spawn(async move { watch.run(Shutdown::new()).await.unwrap() });
+    Run { server, metrics, lines, _running: running }
+}
+
+impl Run {
+    /// The next lines are these.
+    async fn says(&mut self, expected: &[&str]) {
+        for line in expected {
+            let said = tokio::time::timeout(Duration::from_secs(10), self.lines.recv()).await;
+            assert_eq!(
+                said.unwrap_or_else(|_| panic!("no word, where {line:?} was expected")).as_deref(),
+                Some(*line)
+            );
+        }
+    }
+
+    fn malformed(&self) -> u64 {
+        self.metrics.malformed.get_or_create(&cloudcore_kube::metrics::KindLabel { kind: "Pod" }).get()
+    }
+}
+
+fn item(name: &str) -> String {
+    format!(r#"{{"metadata":{{"name":"{name}","namespace":"n","uid":"u-{name}","resourceVersion":"5"}}}}"#)
+}
+
+fn list(proceed: &str, items: &[&str]) -> Answer {
+    let items = items.join(",");
+    Answer::Whole(
+        200,
+        format!(
+            r#"{{"kind":"PodList","apiVersion":"v1","metadata":{{"resourceVersion":"7","continue":"{proceed}"}},"items":[{items}]}}"#
+        ),
+    )
+}
+
+fn event(kind: &str, name: &str, version: u32) -> String {
+    format!(
+        r#"{{"type":"{kind}","object":{{"metadata":{{"name":"{name}","namespace":"n","uid":"u-{name}","resourceVersion":"{version}"}}}}}}"#
+    )
+}
+
+#[tokio::test]
+async fn what_is_damaged_is_named_counted_skipped_and_healed() {
+    let damaged = r#"{"metadata":["no"],"x":{"name":"b","namespace":"n","uid":"u-b"}}"#;
+    let mut run = run(vec![
+        list("", &[&item("a"), damaged, &item("c")]),
+        Answer::Open(vec![
+            r#"{"type":"MODIFIED","object":{"metadata":{"name":"a","namespace":"n","uid":"u-a","resourceV"#
+                .to_owned(),
+            event("MODIFIED", "c", 8),
+            event("MODIFIED", "b", 9),
+            event("DELETED", "a", 10),
+        ]),
+    ])
+    .await;
+    run.says(&["applied a", "skipped n/b (u-b)", "applied c", "listed u-a u-b u-c", "healthy"]).await;
+    run.says(&["skipped n/a (u-a)", "applied c", "applied b", "deleted u-a"]).await;
+    assert_eq!(run.malformed(), 2);
+}
+
+#[tokio::test]
+async fn a_page_out_of_balance_is_read_one_by_one() {
+    let open_ended = r#"{"metadata":{"name":"b","uid":"u-b"},"x":"}"#;
+    let mut run = run(vec![
+        list("", &[&item("a"), open_ended, &item("c")]),
+        list("1", &[&item("a")]),
+        list("2", &[open_ended]),
+        list("", &[&item("c")]),
+    ])
+    .await;
+    run.says(&["applied a", "skipped b (u-b)", "applied c", "listed u-a u-b u-c"]).await;
+    let asked = run.server.asked();
+    assert_eq!(asked[0], "/api/v1/pods?limit=10");
+    assert_eq!(
+        asked[1..4],
+        ["/api/v1/pods?limit=1", "/api/v1/pods?limit=1&continue=1", "/api/v1/pods?limit=1&continue=2"]
+    );
+}
+
+#[tokio::test]
+async fn where_an_item_cannot_be_named_absence_is_not_known() {
+    let mut run = run(vec![list("", &[&item("a"), "7"])]).await;
+    run.says(&["applied a", "skipped (no name)", "listed without knowing all"]).await;
+}
+
+#[tokio::test]
+async fn a_list_that_fails_concludes_nothing() {
+    let refusal = r#"{"kind":"Status","code":403,"reason":"Forbidden","message":"no"}"#;
+    let mut run = run(vec![
+        Answer::Whole(403, refusal.to_owned()),
+        list("more", &[&item("a")]),
+        Answer::Whole(500, String::new()),
+        list("", &[&item("b")]),
+        Answer::Open(Vec::new()),
+    ])
+    .await;
+    run.says(&["broken 403", "applied a", "broken 500", "applied b", "listed u-b", "healthy"]).await;
+}
+
+#[tokio::test]
+async fn a_watch_goes_on_where_it_was_and_starts_over_when_that_is_too_old() {
+    let too_old = r#"{"type":"ERROR","object":{"kind":"Status","code":410,"message":"too old"}}"#;
+    let bookmark = r#"{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"9"}}}"#;
+    let mut run = run(vec![
+        list("", &[&item("a")]),
+        Answer::Lines(vec![event("ADDED", "b", 8), bookmark.to_owned()]),
+        Answer::Lines(vec![too_old.to_owned()]),
+        list("", &[&item("b")]),
+        Answer::Open(Vec::new()),
+    ])
+    .await;
+    run.says(&["applied a", "listed u-a", "healthy", "applied b", "healthy"]).await;
+    // Too old is no fault: nothing is broken, and a new list says what is gone.
+    run.says(&["applied b", "listed u-b", "healthy"]).await;
+    let versions: Vec<_> = run
+        .server
+        .asked()
+        .iter()
+        .filter_map(|path| path.split("resourceVersion=").nth(1).map(str::to_owned))
+        .collect();
+    assert_eq!(versions, ["7", "9", "7"]);
+}
