@@ -6,8 +6,12 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail a test")]
 #![expect(clippy::panic, reason = "helpers of tests may fail a test")]
 
+mod api_relay;
 mod chaos;
+mod damage;
 mod delivery;
+mod handmade;
+mod identity;
 mod outage;
 mod pods;
 mod power;
