@@ -41,7 +41,7 @@ const GRACE: Duration = Duration::from_secs(8);
 
 /// Runs the agent until shutdown is asked for, by signal or by a task that failed.
 pub async fn run(config: EdgeConfig, shutdown: Shutdown) -> anyhow::Result<()> {
-    let lock = lock::take(&config.state_dir)?;
+    let lock = lock::take_over(&config.state_dir, &Clock::system()).await?;
     let parts = Parts::open(config, shutdown.clone()).await?;
     // Never closed: closing removes the log and its index, and on a disk that is full by the next start they could not
     // be made again. What a killed process leaves behind is complete, so this one leaves the same.

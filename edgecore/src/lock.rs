@@ -2,10 +2,22 @@
 
 use std::fs::{DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
+use kit::Clock;
 use rustix::fs::{FlockOperation, flock};
+
+/// How long an agent that was killed may take to be gone.
+const DYING: Duration = Duration::from_secs(10);
+/// Between two tries.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Somebody else holds the lock.
+#[derive(Debug, thiserror::Error)]
+#[error("another edgecore runs on state directory {}", .0.display())]
+struct Busy(PathBuf);
 
 /// Held for as long as the agent runs; the kernel lets go when the process ends, however it ends.
 #[derive(Debug)]
@@ -28,15 +40,39 @@ pub(crate) fn take(state_dir: &Path) -> anyhow::Result<Lock> {
         .with_context(|| format!("cannot open {}", path.display()))?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(Lock { _file: file }),
-        Err(rustix::io::Errno::WOULDBLOCK) => {
-            bail!("another edgecore runs on state directory {}", state_dir.display())
-        }
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(Busy(state_dir.to_owned()).into()),
         Err(error) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
+    }
+}
+
+/// Takes the lock as [`take`] does, but waits a while for an agent that is being killed: until its last thread is out of
+/// the kernel, which a slow disk may hold up, the lock is still its own.
+pub(crate) async fn take_over(state_dir: &Path, clock: &Clock) -> anyhow::Result<Lock> {
+    let deadline = clock.elapsed().plus(DYING);
+    loop {
+        match take(state_dir) {
+            Err(error) if error.is::<Busy>() && clock.elapsed() < deadline => clock.sleep(LOOK).await,
+            taken => return taken,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_takes_over_waits_for_the_one_that_is_dying() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = take(dir.path()).unwrap();
+        let clock = Clock::system();
+        let second = take_over(dir.path(), &clock);
+        tokio::pin!(second);
+        assert!(futures::poll!(&mut second).is_pending());
+        drop(first);
+        second.await.unwrap();
+    }
+
     #[test]
     fn the_second_is_refused_until_the_first_is_gone() {
         let dir = tempfile::tempdir().unwrap();

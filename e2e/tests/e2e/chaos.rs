@@ -36,6 +36,8 @@ fn fifty_kills_of_edgecore_while_objects_change_end_in_equal_states() {
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let changes = scope.spawn(|| change_until(&world, &done));
+        // Set however this ends, or a failed kill would leave the changes going for ever.
+        let ending = Ending(&done);
         let mut dice = Dice(seed);
         for _ in 0..KILLS {
             // The random moment is the point of the test, not a wait for something.
@@ -43,7 +45,7 @@ fn fifty_kills_of_edgecore_while_objects_change_end_in_equal_states() {
             world.edge.kill().unwrap();
             world.edge.start().unwrap();
         }
-        done.store(true, Ordering::SeqCst);
+        drop(ending);
         changes.join().unwrap().unwrap();
     });
 
@@ -72,6 +74,15 @@ fn fifty_kills_of_edgecore_while_objects_change_end_in_equal_states() {
         swings.iter().all(|pod| pod.restarts == 0)
             && world.pods("app=web").iter().all(|pod| pod.restarts == 0)
     );
+}
+
+/// Says that it is over when it goes.
+struct Ending<'a>(&'a AtomicBool);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
 }
 
 /// Changes a ConfigMap, scales up and down, and deletes pods, until told to stop.
