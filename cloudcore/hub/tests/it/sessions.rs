@@ -1,0 +1,202 @@
+//! Lives of sessions.
+
+use std::time::Duration;
+
+use cloudcore_kube::watch::Observer;
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use wire::down_frame::Content;
+use wire::{Ack, Digest, Heartbeat, Hello, Inventory, Kind, RefusedCode, Rejected, Report};
+
+use crate::rig::{Edge, Rig, hello, pod, until};
+
+macro_rules! hears {
+    ($edge:expr, $content:ident) => {
+        match $edge.hears().await {
+            Content::$content(content) => content,
+            other => panic!("expected {}, got {other:?}", stringify!($content)),
+        }
+    };
+}
+
+async fn open(rig: &Rig) -> Edge {
+    let mut edge = rig.greeted(hello()).await;
+    hears!(edge, Welcome);
+    edge
+}
+
+#[tokio::test]
+async fn a_session_opens_and_brings_the_difference() {
+    let rig = Rig::start().await;
+    let mut edge = rig.greeted(hello()).await;
+    let welcome = hears!(edge, Welcome);
+    assert_eq!((welcome.epoch, welcome.protocol, welcome.trust_bundle.as_str()), (1, 1, "bundle"));
+    assert_eq!((welcome.cluster_id.as_str(), welcome.kinds.len()), ("cluster", 6));
+    hears!(edge, InSync);
+    let lease = rig.leases.lease("edge-1");
+    assert_eq!(lease["spec"]["holderIdentity"], "edge-1");
+    assert_eq!(lease["metadata"]["annotations"], json!({"skerry.io/epoch": "1", "skerry.io/replica": "r1"}));
+    assert!(rig.leases.users().iter().all(|user| user == "system:node:edge-1"));
+
+    rig.apply(Kind::Pod, &pod("a", 1));
+    let upsert = hears!(edge, Upsert);
+    let point = hears!(edge, SyncPoint);
+    let version = wire::Version::from_slice(&upsert.version).unwrap();
+    let digest = Digest::EMPTY.with("Pod", "u-a", version);
+    assert_eq!((upsert.frame, point.frame, point.digest), (1, 2, digest.to_vec()));
+    edge.say(Ack { frame: 2, rejected: Vec::new() }).await;
+    edge.say(Report { id: 7, kind: "Pod".into(), ..Report::default() }).await;
+    assert_eq!(hears!(edge, ReportAck).ids, [7]);
+
+    // The same edge again, which holds it all: nothing is sent.
+    let mut again = rig.greeted(Hello { digest: digest.to_vec(), count: 1, last_epoch: 1, ..hello() }).await;
+    assert_eq!(hears!(again, Welcome).epoch, 2);
+    hears!(again, InSync);
+    assert!(hears!(edge, GoAway).reason.contains("newer session"));
+    until("the older session is closed", || rig.told().contains(&"closed edge-1 1".to_owned())).await;
+    let sent = |op| {
+        rig.metrics.objects_sent.get_or_create(&cloudcore_hub::SentLabel { kind: "Pod".into(), op }).get()
+    };
+    assert_eq!((sent("upsert"), sent("delete")), (1, 0));
+    assert_eq!(rig.metrics.sessions.get(), 1);
+}
+
+#[tokio::test]
+async fn an_edge_that_differs_is_compared() {
+    let rig = Rig::start().await;
+    rig.apply(Kind::Pod, &pod("a", 1));
+    let mut edge = rig.greeted(Hello { digest: vec![9; 16], count: 1, ..hello() }).await;
+    hears!(edge, Welcome);
+    hears!(edge, WantInventory);
+    let item = wire::InventoryItem { kind: "Pod".into(), uid: "u-gone".into(), version: vec![1; 16] };
+    edge.say(Inventory { items: vec![item], last: true }).await;
+    assert_eq!(hears!(edge, Upsert).uid, "u-a");
+    assert_eq!(hears!(edge, Delete).uid, "u-gone");
+    hears!(edge, SyncPoint);
+    let rejected = Rejected {
+        kind: "Pod".into(),
+        namespace: "ns".into(),
+        name: "a".into(),
+        uid: "u-a".into(),
+        reason: "no".into(),
+    };
+    edge.say(Ack { frame: 3, rejected: vec![rejected] }).await;
+    until("the rejection is told", || rig.told().contains(&"rejected Pod a".to_owned())).await;
+}
+
+#[tokio::test]
+async fn who_may_not_is_told_why() {
+    let rig = Rig::start().await;
+    let code = |hello: Hello| async {
+        let mut edge = rig.greeted(hello).await;
+        hears!(edge, Refused).code
+    };
+    assert_eq!(code(Hello { node_name: "edge-2".into(), ..hello() }).await, RefusedCode::WrongName as i32);
+    assert_eq!(code(Hello { cluster_id: "other".into(), ..hello() }).await, RefusedCode::WrongCluster as i32);
+    assert_eq!(
+        code(Hello { protocol_min: 5, protocol_max: 9, ..hello() }).await,
+        RefusedCode::Protocol as i32
+    );
+    // Its Node was there once, and is not any more.
+    assert_eq!(code(Hello { node_uid: "u-old".into(), ..hello() }).await, RefusedCode::Revoked as i32);
+    assert_eq!(code(hello()).await, RefusedCode::Revoked as i32, "and from then on always");
+    assert!(rig.told().is_empty());
+}
+
+#[tokio::test]
+async fn a_deleted_node_ends_its_session() {
+    let rig = Rig::start().await;
+    rig.apply(Kind::Node, &json!({"metadata": {"name": "edge-1", "uid": "u-n", "resourceVersion": "1"}}));
+    let mut edge = open(&rig).await;
+    rig.index.observer(Kind::Node).deleted("u-n");
+    loop {
+        if let Content::GoAway(goodbye) = edge.hears().await {
+            assert_eq!(goodbye.reason, "the Node was deleted");
+            break;
+        }
+    }
+    let mut again = rig.greeted(hello()).await;
+    assert_eq!(hears!(again, Refused).code, RefusedCode::Revoked as i32);
+}
+
+#[tokio::test]
+async fn a_lease_that_another_replica_took_ends_the_session() {
+    let rig = Rig::start().await;
+    let mut edge = open(&rig).await;
+    hears!(edge, InSync);
+    let beat = |seq| Heartbeat { seq, engine_alive: true, ..Heartbeat::default() };
+    let renewed = || rig.leases.lease("edge-1")["spec"]["renewTime"].as_str().unwrap().to_owned();
+    let before = renewed();
+    rig.clock.advance(Duration::from_secs(10));
+    edge.say(Heartbeat { seq: 1, ..Heartbeat::default() }).await;
+    assert_eq!(hears!(edge, HeartbeatAck).seq, 1);
+    edge.say(beat(2)).await;
+    hears!(edge, HeartbeatAck);
+    until("the Lease is renewed", || renewed() != before).await;
+    // Somebody touched the Lease, which is no reason to end.
+    rig.leases.change("edge-1", |lease| lease["metadata"]["labels"] = json!({"x": "y"}));
+    rig.clock.advance(Duration::from_secs(10));
+    edge.say(beat(3)).await;
+    hears!(edge, HeartbeatAck);
+    // Another replica holds it, which is.
+    rig.leases.change("edge-1", |lease| lease["metadata"]["annotations"]["skerry.io/replica"] = json!("r2"));
+    let mut seq = 4;
+    let goodbye = loop {
+        rig.clock.advance(Duration::from_secs(10));
+        edge.say(beat(seq)).await;
+        seq += 1;
+        if let Content::GoAway(goodbye) = edge.hears().await {
+            break goodbye;
+        }
+    };
+    assert!(goodbye.reason.contains("r2"), "{}", goodbye.reason);
+}
+
+#[tokio::test]
+async fn nonsense_ends_that_session_alone() {
+    let rig = Rig::start().await;
+    let mut edge = open(&rig).await;
+    hears!(edge, InSync);
+    let mut other = rig.edge("edge-2").await;
+    other.say(Hello { node_name: "edge-2".into(), ..hello() }).await;
+    hears!(other, Welcome);
+    hears!(other, InSync);
+    other.sender.send(vec![0xff; 40]).await.unwrap();
+    assert!(hears!(other, GoAway).reason.contains("malformed"));
+    edge.say(Ack { frame: 99, rejected: Vec::new() }).await;
+    assert!(hears!(edge, GoAway).reason.contains("frame 99"));
+    let mut fine = open(&rig).await;
+    hears!(fine, InSync);
+}
+
+#[tokio::test]
+async fn an_edge_answers_over_a_stream() {
+    let rig = Rig::start().await;
+    assert!(rig.hub.healthz("edge-1").await.is_err());
+    let mut edge = open(&rig).await;
+    let answered = async {
+        let mut stream = edge.streams.accept().await.unwrap().unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.unwrap());
+        }
+        assert!(head.starts_with(b"GET /healthz HTTP/1.1\r\n"));
+        let answer = b"HTTP/1.1 500 x\r\nconnection: close\r\ncontent-length: 4\r\n\r\npods";
+        stream.write_all(answer).await.unwrap();
+        stream.shutdown().await.unwrap();
+    };
+    let (health, ()) = tokio::join!(rig.hub.healthz("edge-1"), answered);
+    let health = health.unwrap();
+    assert_eq!((health.code, health.text.as_str()), (500, "pods"));
+}
+
+#[tokio::test]
+async fn at_the_end_every_edge_hears_of_it() {
+    let rig = Rig::start().await;
+    let mut edge = open(&rig).await;
+    hears!(edge, InSync);
+    rig.shutdown.request("test");
+    assert_eq!(hears!(edge, GoAway).reason, "cloudcore shuts down");
+    until("the hub has ended", || rig.running.is_empty()).await;
+    assert_eq!(rig.told(), ["opened edge-1 1", "closed edge-1 1"]);
+}
