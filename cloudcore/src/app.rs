@@ -2,7 +2,8 @@
 //!
 //! Start: the admin endpoint, so that somebody answers while the cluster is away; then what must be known of the
 //! cluster (its id, how to act as a node, the CA); then watches, status, hub and join. Ready means that every kind is
-//! listed and every listener bound. End: edges are told to go, writes under way finish, and the process exits.
+//! listed and every listener bound. Controllers, which write objects of the cluster by what other objects say (the
+//! tolerations of pods bound to edges will be the first), start beside the status writer and never touch the hub. End: edges are told to go, writes under way finish, and the process exits.
 
 mod prepare;
 

@@ -34,14 +34,15 @@ pub struct Origin {
 /// Sends answers to an edge.
 #[derive(Debug, Clone)]
 pub struct Replies {
-    frames: mpsc::Sender<DownFrame>,
+    /// Encoded: a channel's block of frames would be the largest thing a session holds.
+    frames: mpsc::Sender<Vec<u8>>,
     overflow: Arc<tokio::sync::Notify>,
 }
 
 impl Replies {
     /// Answers, or, where the edge does not take its answers, ends the session.
     pub fn send(&self, frame: impl Into<DownFrame>) {
-        if let Err(mpsc::error::TrySendError::Full(_)) = self.frames.try_send(frame.into()) {
+        if let Err(mpsc::error::TrySendError::Full(_)) = self.frames.try_send(wire::encode(&frame.into())) {
             self.overflow.notify_one();
         }
     }
@@ -55,13 +56,13 @@ impl Replies {
 /// The session's end of [`Replies`].
 #[derive(Debug)]
 pub(crate) struct Answers {
-    frames: mpsc::Receiver<DownFrame>,
+    frames: mpsc::Receiver<Vec<u8>>,
     overflow: Arc<tokio::sync::Notify>,
 }
 
 impl Answers {
-    /// The next answer; `None` where too many waited.
-    pub(crate) async fn next(&mut self) -> Option<DownFrame> {
+    /// The next answer, encoded; `None` where too many waited.
+    pub(crate) async fn next(&mut self) -> Option<Vec<u8>> {
         tokio::select! {
             frame = self.frames.recv() => frame,
             () = self.overflow.notified() => None,

@@ -131,7 +131,7 @@ impl<I: Identities, U: Upstream> Live<I, U> {
                 () = self.subscription.changed() => self.changed(),
                 answer = answers.next(), if room => match answer {
                     Some(frame) => {
-                        self.queue.push_back(wire::encode(&frame));
+                        self.queue.push_back(frame);
                         Ok(())
                     }
                     None => Err(farewell("the edge does not take its answers")),
@@ -212,10 +212,6 @@ impl<I: Identities, U: Upstream> Live<I, U> {
     fn rejected(&self, rejected: &wire::Rejected) {
         let kind = Kind::parse(&rejected.kind).map_or("unknown", Kind::name).to_owned();
         self.inner.parts.metrics.rejected.get_or_create(&KindLabel { kind }).inc();
-        tracing::warn!(
-            node = %self.origin.node, kind = rejected.kind, namespace = rejected.namespace, name = rejected.name,
-            uid = rejected.uid, reason = rejected.reason, "the edge cannot apply an object"
-        );
         self.inner.parts.upstream.rejected(&self.origin, rejected);
     }
 
