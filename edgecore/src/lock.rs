@@ -77,10 +77,10 @@ mod tests {
     fn the_second_is_refused_until_the_first_is_gone() {
         let dir = tempfile::tempdir().unwrap();
         let state = dir.path().join("deep/state");
-        let first = super::take(&state).unwrap();
-        let error = super::take(&state).unwrap_err().to_string();
+        let first = take(&state).unwrap();
+        let error = take(&state).unwrap_err().to_string();
         assert!(error.contains("another edgecore"), "{error}");
         drop(first);
-        super::take(&state).unwrap();
+        take(&state).unwrap();
     }
 }
