@@ -24,13 +24,14 @@ pub(crate) struct Member {
 
 impl Member {
     /// Joins as a node of this name with the real `edgecore join`, on a real edge beside its own edgecore.
-    pub(crate) fn join(lab: &Lab, edge: &Edge, name: &str) -> Result<Self> {
+    /// `place` is the folder, and with it the key.
+    pub(crate) fn join(lab: &Lab, edge: &Edge, name: &str, place: &str) -> Result<Self> {
         let token = lab.create_token(&["--node", name])?;
-        let joined = join(edge, &token, name, name)?;
+        let joined = join(edge, &token, name, place)?;
         if joined.code != Some(0) {
             bail!("{name} did not join: {}", joined.last_line);
         }
-        let pki = edge.path(&format!("{}/pki", folder(name)));
+        let pki = edge.path(&format!("{}/pki", folder(place)));
         let identity = pki::io::load_identity(&pki.join("identity.pem"))?.context("no identity")?;
         let bundle = pki::io::load_bundle(&pki.join("ca.pem"))?.context("no trust bundle")?;
         Ok(Self { name: name.to_owned(), identity, bundle })
