@@ -202,7 +202,7 @@ fn clear_torn_results() {
     match edgecore_node::clear_torn_results(Path::new(edgecore_node::CNI_RESULTS)) {
         Ok(torn) if torn.is_empty() => {}
         Ok(torn) => {
-            tracing::warn!(files = torn.join(","), "removed network results that a power loss had torn")
+            tracing::warn!(files = torn.join(","), "removed network results that a power loss had torn");
         }
         Err(error) => tracing::warn!(%error, "cannot look for torn network results"),
     }
