@@ -10,7 +10,7 @@
 //! - Readers take one of a few read-only connections and see a snapshot.
 //! - Nothing is written where nothing changes: every write compares first, and an empty transaction touches no page.
 //! - The digest over the objects is changed in the transaction that changes their rows.
-//! - Bodies of Secrets and tokens are sealed ([`seal`](self)) under a key that lies beside the database.
+//! - Bodies of Secrets and tokens are sealed under a key that lies beside the database.
 //!
 //! States it may be found in: absent or empty (made anew), an older schema (migrated in one transaction), a newer one
 //! (refused), corrupt (set aside, made anew with a new store id), sealed under a lost key (those rows count as
