@@ -28,6 +28,14 @@ impl Identities for Records {
         })
     }
 
+    async fn node_uid(&self, node: &str) -> Result<Option<String>, String> {
+        self.identities.node_uid(node).await.map_err(|error| chain(&error))
+    }
+
+    async fn registered(&self, node: &str, uid: &str) -> Result<(), String> {
+        self.identities.registered(node, uid).await.map_err(|error| chain(&error))
+    }
+
     async fn revoke(&self, node: &str) -> Result<(), String> {
         self.identities.revoke(node, "the Node was deleted").await.map_err(|error| chain(&error))
     }

@@ -16,6 +16,12 @@ pub trait Identities: Send + Sync + 'static {
     /// Whether this key is the one on record for this node.
     fn check(&self, identity: &pki::Identity) -> impl Future<Output = Result<(), Denied>> + Send;
 
+    /// The UID of the Node that the node's key was last seen with. The error says why it cannot be told now.
+    fn node_uid(&self, node: &str) -> impl Future<Output = Result<Option<String>, String>> + Send;
+
+    /// The node's Node exists, with this UID. Called often; written once. The error says why it was not.
+    fn registered(&self, node: &str, uid: &str) -> impl Future<Output = Result<(), String>> + Send;
+
     /// The Node was deleted: its key is of no use any more. The error says why that could not be written.
     fn revoke(&self, node: &str) -> impl Future<Output = Result<(), String>> + Send;
 

@@ -18,6 +18,8 @@ pub(crate) struct Record {
     /// Grows with every key that is bound to the name.
     pub(crate) generation: u64,
     pub(crate) bound: WallTime,
+    /// UID of the Node that this key was last seen with. Where that Node is gone, somebody deleted it.
+    pub(crate) node_uid: Option<String>,
     /// When and why it was revoked.
     pub(crate) revoked: Option<(WallTime, String)>,
 }
@@ -50,10 +52,15 @@ pub(crate) fn bind(record: Option<&Record>, claim: &Claim<'_>, now: WallTime) ->
         spki: claim.spki,
         generation,
         bound: now,
+        node_uid: None,
         revoked: None,
     };
     let Some(record) = record else { return Ok(Binding::Create(bound(1))) };
     if record.spki == claim.spki && record.revoked.is_none() {
+        // Whoever hands out a token for just this node wants it, whatever became of its Node before.
+        if claim.exact.is_some() && record.node_uid.is_some() {
+            return Ok(Binding::Rebind(Record { node_uid: None, ..record.clone() }));
+        }
         return Ok(Binding::Keep(record.generation));
     }
     let since = record.revoked.as_ref().map_or(record.bound, |(at, _)| *at);
@@ -96,6 +103,9 @@ pub(crate) fn to_object(record: &Record, namespace: &str, resource_version: Opti
         "generation": record.generation.to_string(),
         "bound": record.bound.0.to_string(),
     });
+    if let (Some(uid), Some(data)) = (&record.node_uid, data.as_object_mut()) {
+        data.insert("nodeUid".to_owned(), json!(uid));
+    }
     if let (Some((at, why)), Some(data)) = (&record.revoked, data.as_object_mut()) {
         data.insert("revoked".to_owned(), json!(at.0.to_string()));
         data.insert("revokedReason".to_owned(), json!(why));
@@ -132,6 +142,7 @@ pub(crate) fn from_object(object: &Value) -> Result<Record, JoinError> {
         spki: text("spkiSha256").and_then(|spki| spki.parse().ok()).ok_or_else(|| damaged("spkiSha256"))?,
         generation: text("generation").and_then(|g| g.parse().ok()).ok_or_else(|| damaged("generation"))?,
         bound: millis("bound").ok_or_else(|| damaged("bound"))?,
+        node_uid: text("nodeUid").map(str::to_owned),
         revoked,
     })
 }

@@ -224,8 +224,17 @@ impl<I: Identities, U: Upstream> Live<I, U> {
         if beat.engine_alive && self.renewing.is_none() && now.since(self.renewed_at) >= RENEW_AFTER {
             let uid = self.inner.parts.index.named(Kind::Node, "", &self.origin.node);
             let uid = uid.map(|node| node.uid.to_string()).unwrap_or_default();
-            let renewal = self.keeper.clone().renew(self.held.clone(), uid, self.inner.parts.clock.wall());
-            self.renewing = Some(Box::pin(renewal));
+            let renewal =
+                self.keeper.clone().renew(self.held.clone(), uid.clone(), self.inner.parts.clock.wall());
+            let (inner, node) = (Arc::clone(&self.inner), Arc::clone(&self.origin.node));
+            self.renewing = Some(Box::pin(async move {
+                if !uid.is_empty()
+                    && let Err(error) = inner.parts.identities.registered(&node, &uid).await
+                {
+                    tracing::warn!(%node, error, "the Node's UID is not on record yet");
+                }
+                renewal.await
+            }));
         }
         Ok(())
     }

@@ -108,15 +108,19 @@ async fn open<I: Identities, U: Upstream>(
     catch_up::catch_up(&parts.client, &parts.index, &parts.watches, &hello.seen).await.map_err(not_ready)?;
     let node = parts.index.named(Kind::Node, "", &identity.node);
     match &node {
-        // Deleted while nobody was looking: the same as if somebody had.
-        None if !hello.node_uid.is_empty() && agreed.kinds.contains(&Kind::Node) => {
-            inner.revoke(&identity.node).await;
-            return Err(revoked(format!("the Node {} was deleted from the cluster", identity.node)));
+        None => {
+            let known = parts.identities.node_uid(&identity.node).await.map_err(not_ready)?;
+            // Deleted while nobody was looking: the same as if somebody had. What the edge itself remembers does not
+            // count: it may have joined again since.
+            if known.is_some() {
+                inner.revoke(&identity.node).await;
+                return Err(revoked(format!("the Node {} was deleted from the cluster", identity.node)));
+            }
         }
         Some(node) if !hello.node_uid.is_empty() && *node.uid != *hello.node_uid => {
             tracing::info!(node = identity.node, was = hello.node_uid, is = %node.uid, "Node was made anew");
         }
-        _ => {}
+        Some(_) => {}
     }
     let keeper = Keeper::new(&parts.client, &identity.node, &inner.config.replica);
     let uid = node.as_ref().map_or("", |node| &*node.uid);

@@ -22,13 +22,23 @@ use crate::leases::Leases;
 /// Identity records: everybody but those who were revoked.
 #[derive(Debug, Default)]
 pub(crate) struct Known {
-    pub(crate) revoked: Mutex<BTreeSet<String>>,
+    revoked: Mutex<BTreeSet<String>>,
+    uids: Mutex<BTreeMap<String, String>>,
 }
 
 impl Identities for Known {
     async fn check(&self, identity: &pki::Identity) -> Result<(), Denied> {
         let revoked = self.revoked.lock().unwrap().contains(&identity.node);
         if revoked { Err(Denied::Revoked("revoked".to_owned())) } else { Ok(()) }
+    }
+
+    async fn node_uid(&self, node: &str) -> Result<Option<String>, String> {
+        Ok(self.uids.lock().unwrap().get(node).cloned())
+    }
+
+    async fn registered(&self, node: &str, uid: &str) -> Result<(), String> {
+        self.uids.lock().unwrap().insert(node.to_owned(), uid.to_owned());
+        Ok(())
     }
 
     async fn revoke(&self, node: &str) -> Result<(), String> {
@@ -79,6 +89,7 @@ pub(crate) struct Rig {
     pub(crate) clock: Clock,
     pub(crate) index: Index,
     pub(crate) leases: Leases,
+    pub(crate) identities: Arc<Known>,
     pub(crate) told: Arc<Told>,
     pub(crate) hub: Hub<Known, Told>,
     pub(crate) metrics: Metrics,
@@ -102,11 +113,12 @@ impl Rig {
         for kind in KINDS {
             index.observer(kind).listed(Some(&BTreeSet::new()));
         }
+        let identities = Arc::new(Known::default());
         let (told, metrics, shutdown) = (Arc::new(Told::default()), Metrics::default(), Shutdown::new());
         let parts = Parts {
             client,
             index: index.clone(),
-            identities: Arc::new(Known::default()),
+            identities: Arc::clone(&identities),
             upstream: Arc::clone(&told),
             clock: clock.clone(),
             metrics: metrics.clone(),
@@ -129,6 +141,7 @@ impl Rig {
             clock,
             index,
             leases,
+            identities,
             told,
             hub,
             metrics,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use cloudcore_hub::Identities;
 use cloudcore_kube::watch::Observer;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -98,9 +99,30 @@ async fn who_may_not_is_told_why() {
         RefusedCode::Protocol as i32
     );
     // Its Node was there once, and is not any more.
-    assert_eq!(code(Hello { node_uid: "u-old".into(), ..hello() }).await, RefusedCode::Revoked as i32);
-    assert_eq!(code(hello()).await, RefusedCode::Revoked as i32, "and from then on always");
+    rig.identities.registered("edge-1", "u-old").await.unwrap();
+    assert_eq!(code(hello()).await, RefusedCode::Revoked as i32);
     assert!(rig.told().is_empty());
+}
+
+#[tokio::test]
+async fn a_node_that_joined_again_may_remember_another_life() {
+    let rig = Rig::start().await;
+    let mut edge = rig.greeted(Hello { node_uid: "u-old".into(), ..hello() }).await;
+    assert_eq!(hears!(edge, Welcome).node_uid, "");
+    hears!(edge, InSync);
+    rig.apply(Kind::Node, &json!({"metadata": {"name": "edge-1", "uid": "u-new", "resourceVersion": "1"}}));
+    hears!(edge, Upsert);
+    hears!(edge, SyncPoint);
+    rig.clock.advance(Duration::from_secs(10));
+    edge.say(Heartbeat { seq: 1, engine_alive: true, ..Heartbeat::default() }).await;
+    hears!(edge, HeartbeatAck);
+    for _ in 0..1000 {
+        if rig.identities.node_uid("edge-1").await.unwrap().as_deref() == Some("u-new") {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("the Node's UID was never recorded");
 }
 
 #[tokio::test]

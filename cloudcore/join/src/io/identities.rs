@@ -77,6 +77,39 @@ impl<A: Api> Identities<A> {
         Err(JoinError::Contended(format!("ConfigMap {name}")))
     }
 
+    /// The UID of the Node that this node's key was last seen with; `None` where it was never seen with one.
+    pub async fn node_uid(&self, node: &str) -> Result<Option<String>, JoinError> {
+        let object = self.read(node).await?;
+        Ok(object.as_ref().map(record::from_object).transpose()?.and_then(|held| held.node_uid))
+    }
+
+    /// The node's Node exists, with this UID. Written once for each UID; a record that is revoked, or not there, is
+    /// left alone.
+    pub async fn registered(&self, node: &str, uid: &str) -> Result<(), JoinError> {
+        if self.cache.is_registered(node, uid) {
+            return Ok(());
+        }
+        let Some(name) = record::object_name(node) else { return Ok(()) };
+        let path = CONFIG_MAPS.object(&self.namespace, &name);
+        for _ in 0..ATTEMPTS {
+            let Some(object) = self.read(node).await? else { return Ok(()) };
+            let mut held = record::from_object(&object)?;
+            if held.revoked.is_some() || held.node_uid.as_deref() == Some(uid) {
+                return Ok(());
+            }
+            held.node_uid = Some(uid.to_owned());
+            let known = record::to_object(&held, &self.namespace, version(&object));
+            match self.api.replace(&path, &known).await {
+                Ok(_) => return Ok(()),
+                Err(error) if error.is_conflict() => {}
+                Err(source) => {
+                    return Err(JoinError::Kube { what: format!("write ConfigMap {name}"), source });
+                }
+            }
+        }
+        Err(JoinError::Contended(format!("ConfigMap {name}")))
+    }
+
     async fn read(&self, node: &str) -> Result<Option<Value>, JoinError> {
         let Some(name) = record::object_name(node) else { return Ok(None) };
         find(&self.api, &CONFIG_MAPS.object(&self.namespace, &name), &format!("ConfigMap {name}")).await
@@ -126,6 +159,15 @@ impl Cache {
             state.complete
                 && state.following
                 && record.is_some_and(|held| record::check(Some(held), &held.node, identity.spki).is_ok())
+        })
+    }
+
+    fn is_registered(&self, node: &str, uid: &str) -> bool {
+        self.with(|state| {
+            let record = state.by_node.get(node).and_then(|uid| state.by_uid.get(uid));
+            state.complete
+                && state.following
+                && record.is_some_and(|held| held.node_uid.as_deref() == Some(uid))
         })
     }
 

@@ -10,6 +10,7 @@ fn object(node: &str, uid: &str, key: u8) -> Value {
         spki: Spki([key; 32]),
         generation: 1,
         bound: WallTime(0),
+        node_uid: None,
         revoked: None,
     };
     let mut object = record::to_object(&record, "ns", None);

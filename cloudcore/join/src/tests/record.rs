@@ -9,7 +9,14 @@ fn spki(n: u8) -> Spki {
 
 fn record(key: u8, bound: i64, revoked: Option<i64>) -> Record {
     let revoked = revoked.map(|at| (WallTime(at), "the Node was deleted".to_owned()));
-    Record { node: "n".to_owned(), spki: spki(key), generation: 3, bound: WallTime(bound), revoked }
+    Record {
+        node: "n".to_owned(),
+        spki: spki(key),
+        generation: 3,
+        bound: WallTime(bound),
+        node_uid: None,
+        revoked,
+    }
 }
 
 #[test]
@@ -23,6 +30,11 @@ fn who_gets_a_name() {
     assert!(matches!(bind(None, &claim(1, None), now), Ok(Binding::Create(_))));
     // The same key again.
     assert_eq!(bind(Some(&held), &claim(1, None), now), Ok(Binding::Keep(3)));
+    // The same key, whose Node is known: a token for just this name starts anew, so that a Node which was deleted
+    // does not count any more.
+    let known = Record { node_uid: Some("u".to_owned()), ..held.clone() };
+    assert_eq!(bind(Some(&known), &claim(1, None), now), Ok(Binding::Keep(3)));
+    assert_eq!(bind(Some(&known), &claim(1, Some(1)), now), Ok(Binding::Rebind(held.clone())));
     // Another key: by an exact token issued after the name was bound, by nothing else.
     assert!(rebound(bind(Some(&held), &claim(2, Some(51)), now)));
     assert!(matches!(bind(Some(&held), &claim(2, Some(50)), now), Err(Refusal::NameTaken(_))));
@@ -44,7 +56,8 @@ fn who_opens_a_session() {
 
 #[test]
 fn a_record_comes_back_and_damage_is_named() {
-    for held in [record(1, 50, None), record(2, 60, Some(70))] {
+    let known = Record { node_uid: Some("u".to_owned()), ..record(1, 50, None) };
+    for held in [record(1, 50, None), record(2, 60, Some(70)), known] {
         let object = to_object(&held, "ns", Some("7"));
         assert_eq!(from_object(&object).unwrap(), held);
         assert_eq!(object["metadata"]["resourceVersion"], "7");
