@@ -15,7 +15,7 @@ use wire::{DownFrame, GoAway, Kind, up_frame};
 use super::Inner;
 use super::lease::{Held, Keeper, Renewal};
 use super::open::{Admitted, welcome};
-use crate::identity::Identities;
+use crate::identity::{Denied, Identities};
 use crate::metrics::{KindLabel, ResultLabel, SentLabel};
 use crate::registry::{Entry, Stop};
 use crate::session::{Broken, Session};
@@ -73,6 +73,16 @@ pub(super) async fn run<I: Identities, U: Upstream>(
     if !inner.registry.enter(&origin.node, entry) {
         let gone = GoAway { reason: "a newer session of this node was opened".to_owned(), retry_after_ms: 0 };
         let _ = sender.send(wire::encode(&DownFrame::from(gone))).await;
+        return;
+    }
+    // A revocation since the first look found no session to end: from here on it finds this one.
+    if let Err(Denied::Revoked(reason)) = inner.parts.identities.check(&admitted.identity).await {
+        tracing::warn!(node = %origin.node, epoch, reason, "session refused");
+        inner.registry.leave(&origin.node, epoch);
+        let gone = GoAway { reason: reason.clone(), retry_after_ms: 1_000 };
+        if sender.send(wire::encode(&DownFrame::from(gone))).await.is_ok() {
+            sender.close(&reason).await;
+        }
         return;
     }
     inner.parts.metrics.sessions.inc();

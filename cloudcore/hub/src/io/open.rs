@@ -22,6 +22,7 @@ const HEARTBEAT_MS: u32 = 10_000;
 
 /// What is known when a session may open.
 pub(super) struct Admitted {
+    pub(super) identity: pki::Identity,
     pub(super) hello: Hello,
     pub(super) agreed: Agreed,
     pub(super) keeper: Keeper,
@@ -128,7 +129,7 @@ async fn open<I: Identities, U: Upstream>(
         .open(hello.last_epoch, uid, parts.clock.wall())
         .await
         .map_err(|error| not_ready(format!("the node's Lease cannot be written: {}", chain(&error))))?;
-    Ok(Admitted { hello, agreed, keeper, held })
+    Ok(Admitted { identity: identity.clone(), hello, agreed, keeper, held })
 }
 
 /// The first frame of an open session.

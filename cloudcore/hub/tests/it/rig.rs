@@ -24,11 +24,15 @@ use crate::leases::Leases;
 pub(crate) struct Known {
     revoked: Mutex<BTreeSet<String>>,
     uids: Mutex<BTreeMap<String, String>>,
+    /// Is revoked as soon as it was asked for.
+    pub(crate) late: Mutex<Option<String>>,
 }
 
 impl Identities for Known {
     async fn check(&self, identity: &pki::Identity) -> Result<(), Denied> {
-        let revoked = self.revoked.lock().unwrap().contains(&identity.node);
+        let mut all = self.revoked.lock().unwrap();
+        let revoked = all.contains(&identity.node);
+        all.extend(self.late.lock().unwrap().take());
         if revoked { Err(Denied::Revoked("revoked".to_owned())) } else { Ok(()) }
     }
 

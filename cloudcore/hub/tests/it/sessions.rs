@@ -142,6 +142,17 @@ async fn a_deleted_node_ends_its_session() {
 }
 
 #[tokio::test]
+async fn a_revocation_while_the_session_opens_ends_it() {
+    let rig = Rig::start().await;
+    *rig.identities.late.lock().unwrap() = Some("edge-1".to_owned());
+    let mut edge = rig.greeted(hello()).await;
+    assert_eq!(hears!(edge, GoAway).reason, "revoked");
+    assert!(rig.told().is_empty(), "no session was open");
+    let mut again = rig.greeted(hello()).await;
+    assert_eq!(hears!(again, Refused).code, RefusedCode::Revoked as i32);
+}
+
+#[tokio::test]
 async fn a_lease_that_another_replica_took_ends_the_session() {
     let rig = Rig::start().await;
     let mut edge = open(&rig).await;
