@@ -159,18 +159,21 @@ impl Lab {
     /// # Errors
     /// cloudcore does not answer, or does not let the account in.
     pub fn metrics(&self, cloud: u32) -> Result<Metrics> {
+        self.admin_page(cloud, "/metrics").map(Metrics)
+    }
+
+    /// A page of cloudcore's admin endpoint, fetched as [`Self::metrics`] is.
+    ///
+    /// # Errors
+    /// cloudcore does not answer, or not with 200.
+    pub fn admin_page(&self, cloud: u32, path: &str) -> Result<String> {
         self.apply(include_str!("view/metrics-reader.yaml"))?;
         let token = self.kubectl(&["create", "token", "metrics-reader", "-n", "default"])?;
         let clouds = self.clouds();
         let cloud = clouds.iter().find(|known| known.n == cloud).context("no such cloudcore")?;
         let address = std::net::SocketAddr::from(([127, 0, 0, 1], cloud.admin_port));
-        Ok(Metrics(host::run(&[
-            "curl",
-            "-sSf",
-            "-H",
-            &format!("Authorization: Bearer {}", token.trim()),
-            &format!("http://{address}/metrics"),
-        ])?))
+        let bearer = format!("Authorization: Bearer {}", token.trim());
+        host::run(&["curl", "-sSf", "-m", "30", "-H", &bearer, &format!("http://{address}{path}")])
     }
 }
 

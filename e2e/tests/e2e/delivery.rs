@@ -22,6 +22,17 @@ fn a_restarted_cloudcore_gets_its_sessions_back_and_sends_nothing() {
 }
 
 #[test]
+fn the_cloud_reaches_the_edge_over_a_stream_of_its_link() {
+    let world = World::new("stream");
+    world.wait("an answer", || Ok(world.lab.admin_page(1, &format!("/nodes/{EDGE}/healthz"))? == "ok"));
+    let refused = world.lab.admin_page(1, "/nodes/nobody/healthz").unwrap_err().to_string();
+    assert!(refused.contains("404"), "{refused}");
+    world.edge.cut().unwrap();
+    world.wait("a clear error", || Ok(world.lab.admin_page(1, &format!("/nodes/{EDGE}/healthz")).is_err()));
+    world.edge.heal().unwrap();
+}
+
+#[test]
 fn a_status_patch_by_us_or_by_others_sends_nothing_down() {
     let world = World::new("status-patch");
     world.apply(&web("web", 1, EDGE));
