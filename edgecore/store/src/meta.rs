@@ -118,9 +118,8 @@ impl Work<'_> {
         if welcomed.trust_bundle.is_some() {
             meta.trust_bundle.clone_from(&welcomed.trust_bundle);
         }
-        if welcomed.node_uid.is_some() {
-            meta.node_uid.clone_from(&welcomed.node_uid);
-        }
+        // Also where there is none any more: a node that joins again registers anew.
+        meta.node_uid.clone_from(&welcomed.node_uid);
         if self.now.trusted {
             meta.last_trusted_ms = meta.last_trusted_ms.max(self.now.wall.0);
         }

@@ -24,9 +24,13 @@ async fn what_was_written_is_there_again() {
     let (meta, digest) = (fixture.store.meta(), fixture.store.digest());
     assert_eq!((meta.last_epoch, meta.first_sync_done, meta.last_trusted_ms), (7, true, 1_800_000_000_000));
     // What a Welcome leaves out is unchanged.
-    let less = Welcomed { endpoints: vec![], trust_bundle: None, node_uid: None, ..welcomed };
-    fixture.store.set_welcome(less).await.unwrap();
+    let less = Welcomed { endpoints: vec![], trust_bundle: None, ..welcomed };
+    fixture.store.set_welcome(less.clone()).await.unwrap();
     assert_eq!(fixture.store.meta(), meta);
+    // But for the Node: where there is none any more, it registers anew.
+    fixture.store.set_welcome(Welcomed { node_uid: None, ..less.clone() }).await.unwrap();
+    assert_eq!(fixture.store.meta().node_uid, None);
+    fixture.store.set_welcome(less).await.unwrap();
     drop(fixture.store);
     let clock = kit::Clock::manual(kit::WallTime(0));
     let opened = open(fixture.dir.path(), &clock);
