@@ -18,7 +18,10 @@ pub mod up_frame {
 
     /// What the frame is.
     #[derive(Clone, PartialEq, prost::Oneof)]
-    #[allow(clippy::large_enum_variant, reason = "Hello comes once a session; boxing it would cost every reader")]
+    #[allow(
+        clippy::large_enum_variant,
+        reason = "Hello comes once a session; boxing it would cost every reader"
+    )]
     pub enum Content {
         /// First frame.
         #[prost(message, tag = "1")]
@@ -64,7 +67,10 @@ pub mod down_frame {
 
     /// What the frame is.
     #[derive(Clone, PartialEq, prost::Oneof)]
-    #[allow(clippy::large_enum_variant, reason = "Welcome comes once a session; boxing it would cost every reader")]
+    #[allow(
+        clippy::large_enum_variant,
+        reason = "Welcome comes once a session; boxing it would cost every reader"
+    )]
     pub enum Content {
         /// The session is open.
         #[prost(message, tag = "1")]

@@ -31,8 +31,8 @@ pub use down::{
 };
 pub use frame::{DownFrame, UpFrame, down_frame, up_frame};
 pub use hello::{
-    FEATURES, Hello, KindVersion, PROJECTION_VERSION, PROTOCOL_MAX, PROTOCOL_MIN, Refused, RefusedCode, Welcome,
-    agree,
+    FEATURES, Hello, KindVersion, PROJECTION_VERSION, PROTOCOL_MAX, PROTOCOL_MIN, Refused, RefusedCode,
+    Welcome, agree,
 };
 pub use ids::{KINDS, Kind, ObjectKey, Uid};
 pub use up::{

@@ -5,18 +5,18 @@
 use std::path::Path;
 
 use wire::{
-    Ack, Body, Call, CallReply, Delete, DownFrame, Encoding, Entry, EntryAck, GoAway, Heartbeat, HeartbeatAck,
-    Hello, InSync, Inventory, InventoryItem, KindVersion, Mismatch, Refused, RefusedCode, Rejected, Report,
-    ReportAck, ReportInventory, ReportItem, ReportRefused, SyncPoint, TokenRequest, UpFrame, Upsert, WantInventory,
-    WantReports, Welcome, call, call_reply, decode_down, decode_up, encode,
+    Ack, Body, Call, CallReply, Delete, DownFrame, Encoding, Entry, EntryAck, GoAway, Heartbeat,
+    HeartbeatAck, Hello, InSync, Inventory, InventoryItem, KindVersion, Mismatch, Refused, RefusedCode,
+    Rejected, Report, ReportAck, ReportInventory, ReportItem, ReportRefused, SyncPoint, TokenRequest,
+    UpFrame, Upsert, WantInventory, WantReports, Welcome, call, call_reply, decode_down, decode_up, encode,
 };
 
 fn seen() -> Vec<KindVersion> {
     vec![KindVersion { kind: "Pod".into(), resource_version: "42".into() }]
 }
 
-fn body() -> Option<Body> {
-    Some(Body { encoding: Encoding::Plain.into(), length: 2, data: b"{}".to_vec() })
+fn body() -> Body {
+    Body { encoding: Encoding::Plain.into(), length: 2, data: b"{}".to_vec() }
 }
 
 fn hello() -> Hello {
@@ -73,7 +73,7 @@ fn ups() -> Vec<(&'static str, UpFrame)> {
         namespace: "ns".into(),
         name: "p".into(),
         uid: "u".into(),
-        body: body(),
+        body: Some(body()),
     };
     let token = TokenRequest {
         namespace: "ns".into(),
@@ -89,14 +89,11 @@ fn ups() -> Vec<(&'static str, UpFrame)> {
         time_ms: 1_800_000_000_000,
         priority: 5,
         expires_after_ms: 1000,
-        body: body(),
+        body: Some(body()),
     };
     vec![
         ("hello", hello().into()),
-        (
-            "heartbeat",
-            Heartbeat { seq: 1, engine_alive: true, digest: vec![4; 16], applied: 9 }.into(),
-        ),
+        ("heartbeat", Heartbeat { seq: 1, engine_alive: true, digest: vec![4; 16], applied: 9 }.into()),
         ("inventory", Inventory { items: vec![item], last: true }.into()),
         ("ack", Ack { frame: 9, rejected: vec![rejected] }.into()),
         ("mismatch", Mismatch { frame: 9, digest: vec![5; 16], count: 3 }.into()),
@@ -122,7 +119,7 @@ fn downs() -> Vec<(&'static str, DownFrame)> {
         name: "s".into(),
         uid: "u".into(),
         version: vec![7; 16],
-        body: body(),
+        body: Some(body()),
     };
     let failure = call_reply::Failure { status: 403, reason: "why".into() };
     vec![
@@ -141,16 +138,10 @@ fn downs() -> Vec<(&'static str, DownFrame)> {
         ("report-ack", ReportAck { ids: vec![5, 6] }.into()),
         ("report-refused", ReportRefused { id: 5, reason: "why".into() }.into()),
         ("want-reports", WantReports { inventory: true, uids: vec!["u".into()] }.into()),
-        (
-            "call-reply-ok",
-            CallReply { id: 1, result: Some(call_reply::Result::Ok(b"{}".to_vec())) }.into(),
-        ),
+        ("call-reply-ok", CallReply { id: 1, result: Some(call_reply::Result::Ok(b"{}".to_vec())) }.into()),
         ("call-reply-err", CallReply { id: 1, result: Some(call_reply::Result::Err(failure)) }.into()),
         ("go-away", GoAway { reason: "drain".into(), retry_after_ms: 500 }.into()),
-        (
-            "entry-ack",
-            EntryAck { seqs: vec![6, 7], refused: vec![7], reasons: vec!["why".into()] }.into(),
-        ),
+        ("entry-ack", EntryAck { seqs: vec![6, 7], refused: vec![7], reasons: vec!["why".into()] }.into()),
     ]
 }
 
@@ -165,17 +156,18 @@ fn hex(bytes: &[u8]) -> String {
 #[test]
 fn bytes_are_as_shipped() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/golden-v1.txt");
-    let mut lines = String::new();
+    let mut lines = Vec::new();
     for (name, frame) in ups() {
         let bytes = encode(&frame);
         assert_eq!(decode_up(&bytes).unwrap(), frame, "{name}");
-        lines += &format!("up {name} {}\n", hex(&bytes));
+        lines.push(format!("up {name} {}\n", hex(&bytes)));
     }
     for (name, frame) in downs() {
         let bytes = encode(&frame);
         assert_eq!(decode_down(&bytes).unwrap(), frame, "{name}");
-        lines += &format!("down {name} {}\n", hex(&bytes));
+        lines.push(format!("down {name} {}\n", hex(&bytes)));
     }
+    let lines = lines.concat();
     if std::env::var_os("UPDATE").is_some() {
         std::fs::write(&path, &lines).unwrap();
     }
