@@ -118,8 +118,13 @@ impl Work<'_> {
         if welcomed.trust_bundle.is_some() {
             meta.trust_bundle.clone_from(&welcomed.trust_bundle);
         }
-        // Also where there is none any more: a node that joins again registers anew.
-        meta.node_uid.clone_from(&welcomed.node_uid);
+        // Also where there is none any more: a node that joins again registers anew, and those who report on it must
+        // hear of that although no row changed.
+        if meta.node_uid != welcomed.node_uid {
+            meta.node_uid.clone_from(&welcomed.node_uid);
+            self.effects.insert(Topic::Kind(wire::Kind::Node));
+        }
+        let meta = &mut self.state.meta;
         if self.now.trusted {
             meta.last_trusted_ms = meta.last_trusted_ms.max(self.now.wall.0);
         }

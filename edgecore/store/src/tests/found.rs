@@ -28,7 +28,10 @@ async fn what_was_written_is_there_again() {
     fixture.store.set_welcome(less.clone()).await.unwrap();
     assert_eq!(fixture.store.meta(), meta);
     // But for the Node: where there is none any more, it registers anew.
+    let mut watch = fixture.store.watch(Kind::Node);
+    watch.borrow_and_update();
     fixture.store.set_welcome(Welcomed { node_uid: None, ..less.clone() }).await.unwrap();
+    assert!(watch.has_changed().unwrap(), "who reports on it hears of it");
     assert_eq!(fixture.store.meta().node_uid, None);
     fixture.store.set_welcome(less).await.unwrap();
     drop(fixture.store);
