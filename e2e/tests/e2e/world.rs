@@ -49,7 +49,12 @@ impl World {
         self.edge.heal()?;
         self.edge.power_on()?;
         self.edge.start()?;
-        self.lab.wait_node(EDGE, "True", PATIENCE)
+        self.lab.wait_node(EDGE, "True", PATIENCE)?;
+        // What an earlier test made is on its way out; tests that count what is sent must not count that.
+        host::wait("the pods of earlier tests gone", PATIENCE, || {
+            let pods = self.lab.get(&["pods", "--all-namespaces"])?;
+            Ok(pods["items"].as_array().is_some_and(Vec::is_empty) && self.edge.containers()?.is_empty())
+        })
     }
 
     /// Applies a manifest in the test's namespace.
