@@ -94,7 +94,10 @@ mod tests {
     #[test]
     fn every_wrong_value_is_named() {
         let error = parse::<Sample>("port: 0\nname: ''").unwrap_err().to_string();
-        assert!(error.contains("port: must not be 0") && error.contains("name: must not be empty"), "{error}");
+        assert!(
+            error.contains("port: must not be 0") && error.contains("name: must not be empty"),
+            "{error}"
+        );
     }
 
     #[test]
