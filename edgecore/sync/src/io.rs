@@ -136,24 +136,28 @@ impl Sync {
         all
     }
 
-    /// Waits, unless the network changes first; returns which endpoint is next.
-    async fn pause(&self, wait: Wait, reconnect: &mut Reconnect, network: &mut Network) -> usize {
-        let changed = tokio::select! {
-            () = self.clock.sleep(wait.delay) => return wait.endpoint,
-            changed = network.changed() => changed,
-        };
-        if let Err(error) = changed {
-            tracing::warn!(%error, "cannot watch the network any more");
-            network.changes = None;
-            self.clock.sleep(wait.delay).await;
-            return wait.endpoint;
+    /// Waits; returns which endpoint is next. A change of the network shortens the wait, but never below what a peer
+    /// that said "later" asked for: [`Reconnect`] remembers that.
+    async fn pause(&self, mut wait: Wait, reconnect: &mut Reconnect, network: &mut Network) -> usize {
+        loop {
+            let until = self.clock.elapsed().plus(wait.delay);
+            let changed = tokio::select! {
+                () = self.clock.sleep_until(until) => return wait.endpoint,
+                changed = network.changed() => changed,
+            };
+            if let Err(error) = changed {
+                tracing::warn!(%error, "cannot watch the network any more");
+                network.changes = None;
+                wait.delay = until.since(self.clock.elapsed());
+                continue;
+            }
+            // A pod that starts changes the network ten times in as many milliseconds.
+            self.clock.sleep_until(network.used.plus(CHANGE_GAP).min(until)).await;
+            network.used = self.clock.elapsed();
+            tracing::debug!("the network changed");
+            let sooner = reconnect.next(Outcome::NetworkChanged, network.used, 0.0);
+            wait = Wait { delay: sooner.delay.min(until.since(network.used)), ..sooner };
         }
-        // A pod that starts changes the network ten times in as many milliseconds.
-        let now = self.clock.elapsed();
-        self.clock.sleep_until(network.used.plus(CHANGE_GAP).min(now.plus(wait.delay))).await;
-        network.used = self.clock.elapsed();
-        tracing::debug!("the network changed: connecting at once");
-        reconnect.next(Outcome::NetworkChanged, network.used, 0.0).endpoint
     }
 
     /// One attempt, and the session that comes of it.

@@ -44,10 +44,10 @@ pub fn init(format: LogFormat, level: LogLevel) {
     };
     // Libraries at debug would drown our own lines.
     let quiet = level.min(LevelFilter::INFO);
-    let targets = Targets::new().with_default(level).with_targets(
-        ["h2", "hyper", "kube_client", "hyper_util", "rustls", "tower", "tokio_yamux", "tungstenite"]
-            .map(|name| (name, quiet)),
-    );
+    let quieter = ["h2", "hyper", "hyper_util", "rustls", "tower", "tungstenite"].map(|name| (name, quiet));
+    // It logs every failed request as an error; whoever made the request knows better what its failure means.
+    let targets =
+        Targets::new().with_default(level).with_targets(quieter).with_target("kube_client", LevelFilter::OFF);
     let registry = tracing_subscriber::registry();
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
     let result = match format {

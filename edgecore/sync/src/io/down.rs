@@ -132,7 +132,7 @@ impl Session<'_> {
                 self.reports_moved.notify_one();
             }
             Content::ReportRefused(refused) => {
-                tracing::warn!(id = refused.id, reason = refused.reason, "the cloud refused a report");
+                tracing::info!(id = refused.id, reason = refused.reason, "the cloud refused a report");
                 self.uplink().reports.done(refused.id);
                 tolerate(
                     "note a refused report",
