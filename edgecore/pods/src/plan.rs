@@ -54,7 +54,7 @@ pub fn plan(round: Round<'_>) -> Plan {
     let mut plan = Plan::default();
     if round.desired.deleting || round.history.verdict.is_some() {
         ending::plan(round, &mut plan);
-    } else if round.desired.refused.is_empty() && !round.memory.blocked {
+    } else if may_run(round) && !round.memory.blocked {
         active(round, &mut plan);
     }
     if let Some(then) = round.memory.not_before(&plan.actions)
@@ -64,6 +64,13 @@ pub fn plan(round: Round<'_>) -> Plan {
         plan.wake_at(then);
     }
     plan
+}
+
+/// A pod with a field that is not honoured starts nothing. One that ran before it was given such a field, as
+/// `kubectl debug` gives `ephemeralContainers`, goes on: its condition names the field, and its containers are still
+/// looked after.
+fn may_run(round: Round<'_>) -> bool {
+    round.desired.refused.is_empty() || round.history.next_sandbox > 0
 }
 
 fn active(round: Round<'_>, plan: &mut Plan) {

@@ -302,6 +302,17 @@ fn refused_fields_start_nothing_and_stop_nothing() {
 }
 
 #[test]
+fn a_running_pod_that_is_given_a_refused_field_is_still_looked_after() {
+    let mut sim = Sim::new(pod(&one("Always")));
+    sim.settle();
+    sim.desired.refused = ["spec.ephemeralContainers".to_owned()].into();
+    sim.exit("c", 1);
+    sim.pass(Duration::from_secs(400));
+    sim.settle();
+    assert!(sim.running("c").is_some());
+}
+
+#[test]
 fn one_ended_run_is_kept_and_older_ones_go() {
     let mut sim = Sim::new(pod(&one("Always")));
     sim.settle();
