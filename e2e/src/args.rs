@@ -214,6 +214,7 @@ fn parse_up(words: &mut Words) -> Result<UpOptions, String> {
         kubeconfig: words.option("--kubeconfig")?.map(PathBuf::from),
         bin: words.option("--bin")?.map(PathBuf::from),
         audit: words.flag("--audit"),
+        stock: false,
         bare: words.flag("--bare"),
     })
 }

@@ -32,6 +32,8 @@ pub struct UpOptions {
     pub kubeconfig: Option<PathBuf>,
     /// The API server writes an audit log.
     pub audit: bool,
+    /// The control plane keeps upstream's own rate limits: slower to start, and fit to be measured with.
+    pub stock: bool,
     /// Nodes only, without control plane and agents: for tests of the testbed itself.
     pub bare: bool,
     /// Where cloudcore and edgecore are taken from; `None` is beside this program.
@@ -98,6 +100,7 @@ impl Lab {
                 LabState {
                     containerd: options.runtime.unwrap_or(old.containerd),
                     audit: old.audit || options.audit,
+                    stock: old.stock || options.stock,
                     ..old
                 }
             }
@@ -106,6 +109,7 @@ impl Lab {
                 containerd: options.runtime.unwrap_or_default(),
                 foreign_kubeconfig,
                 audit: options.audit,
+                stock: options.stock,
                 bare: options.bare,
             },
         };

@@ -52,6 +52,9 @@ pub struct LabState {
     pub foreign_kubeconfig: Option<PathBuf>,
     /// Whether the API server writes an audit log.
     pub audit: bool,
+    /// Whether the control plane keeps upstream's own rate limits.
+    #[serde(default)]
+    pub stock: bool,
     /// Whether the lab is nodes only, without a control plane and without agents.
     pub bare: bool,
 }

@@ -60,7 +60,7 @@ struct Bench {
 impl Bench {
     fn up(dir: &Path) -> Result<Self> {
         Lab::at(dir)?.down()?;
-        let lab = Lab::up(dir, &UpOptions { edges: Some(0), ..UpOptions::default() })?;
+        let lab = Lab::up(dir, &UpOptions { edges: Some(0), stock: true, ..UpOptions::default() })?;
         let edge = lab.edge(EDGE);
         Ok(Self { lab, edge })
     }
