@@ -15,7 +15,7 @@ const DIR: &str = "SKERRY_TEST_CRASH_DIR";
 const ROUNDS: usize = 30;
 
 #[test]
-#[ignore = "the child of what_was_acknowledged_is_there"]
+#[ignore = "run by what_was_acknowledged_is_there, as the process that is killed"]
 fn child() {
     let dir = kit::config::env(DIR).unwrap();
     let store = Store::open(Path::new(&dir), Clock::system()).unwrap().store;
