@@ -291,7 +291,9 @@ pub struct Security {
     pub privileged: bool,
     /// User id; `None` leaves the image's.
     pub run_as_user: Option<i64>,
-    /// Group id; only with a user id.
+    /// User by name, where the image names one and no user id is given; empty where not.
+    pub run_as_username: String,
+    /// Group id; only with a user, by id or by name.
     pub run_as_group: Option<i64>,
     /// Supplemental groups, fsGroup included.
     pub supplemental_groups: Vec<i64>,

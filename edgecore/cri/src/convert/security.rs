@@ -1,6 +1,6 @@
 //! Namespaces, users, capabilities and filters as CRI wants them.
 
-use edgecore_pods::runtime::{ContainerSpec, Namespaces, SandboxSpec, Seccomp};
+use edgecore_pods::runtime::{ContainerSpec, Namespaces, SandboxSpec, Seccomp, Security};
 
 use crate::generated::cri;
 
@@ -46,8 +46,9 @@ pub(crate) fn of_container(spec: &ContainerSpec) -> cri::LinuxContainerSecurityC
         privileged: security.privileged,
         namespace_options: Some(namespaces(spec.namespaces)),
         run_as_user: security.run_as_user.map(number),
+        run_as_username: security.run_as_username.clone(),
         // CRI refuses a group without a user.
-        run_as_group: security.run_as_user.and(security.run_as_group).map(number),
+        run_as_group: security.run_as_group.filter(|_| names_user(security)).map(number),
         readonly_rootfs: security.readonly_rootfs,
         supplemental_groups: security.supplemental_groups.clone(),
         no_new_privs: security.no_new_privs,
@@ -55,6 +56,11 @@ pub(crate) fn of_container(spec: &ContainerSpec) -> cri::LinuxContainerSecurityC
         readonly_paths: paths(&security.readonly_paths, &READONLY, security.privileged),
         seccomp: Some(profile(&security.seccomp)),
     }
+}
+
+/// A user is given, by number or by name.
+const fn names_user(security: &Security) -> bool {
+    security.run_as_user.is_some() || !security.run_as_username.is_empty()
 }
 
 fn namespaces(namespaces: Namespaces) -> cri::NamespaceOption {
@@ -114,6 +120,10 @@ mod tests {
         spec.security.run_as_group = Some(5);
         spec.security.run_as_user = None;
         assert_eq!(of_container(&spec).run_as_group, None);
+        spec.security.run_as_username = "nginx".to_owned();
+        assert_eq!(of_container(&spec).run_as_username, "nginx");
+        assert_eq!(of_container(&spec).run_as_group, Some(number(5)));
+        spec.security.run_as_username.clear();
         spec.security.run_as_user = Some(4);
         assert_eq!(of_container(&spec).run_as_group, Some(number(5)));
     }

@@ -281,6 +281,8 @@ pub struct LinuxContainerSecurityContext {
     pub namespace_options: ::core::option::Option<NamespaceOption>,
     #[prost(message, optional, tag = "5")]
     pub run_as_user: ::core::option::Option<Int64Value>,
+    #[prost(string, tag = "6")]
+    pub run_as_username: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "12")]
     pub run_as_group: ::core::option::Option<Int64Value>,
     #[prost(bool, tag = "7")]

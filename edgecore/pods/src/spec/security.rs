@@ -19,6 +19,7 @@ pub(crate) fn security(pod: &Pod, container: &Container, image: &Image) -> Resul
     Ok(Security {
         privileged: own.and_then(|own| own.privileged).unwrap_or(false),
         run_as_user: user.or_else(|| image_user(image)),
+        run_as_username: if user.or(image.uid).is_none() { image.username.clone() } else { String::new() },
         run_as_group: own
             .and_then(|own| own.run_as_group)
             .or_else(|| of_pod.and_then(|of_pod| of_pod.run_as_group)),
@@ -48,7 +49,7 @@ pub(crate) fn any_privileged(pod: &Pod) -> bool {
 }
 
 /// The user that the image's process runs as where nobody says otherwise: an image that says nothing runs as root;
-/// one that names a user is left to the runtime, which knows the image's users.
+/// one that names a user has no number that is known here: the runtime, which knows the image's users, is told the name.
 fn image_user(image: &Image) -> Option<i64> {
     image.uid.or_else(|| image.username.is_empty().then_some(0))
 }

@@ -58,6 +58,19 @@ fn the_image_says_who_runs_where_nobody_else_does() {
 }
 
 #[test]
+fn a_group_goes_with_the_user_that_the_image_names() {
+    let check = |own: &Value, image: &Image, user, name: &str| {
+        let found = of(&json!({"runAsGroup": 7}), own, image).unwrap();
+        assert_eq!((found.run_as_user, found.run_as_username.as_str()), (user, name), "{own} {image:?}");
+        assert_eq!(found.run_as_group, Some(7));
+    };
+    check(&json!({}), &image(None, "nginx"), None, "nginx");
+    check(&json!({"runAsUser": 5}), &image(None, "nginx"), Some(5), "");
+    check(&json!({}), &image(Some(9), "nginx"), Some(9), "");
+    check(&json!({}), &image(None, ""), Some(0), "");
+}
+
+#[test]
 fn root_is_refused_where_asked_in_upstreams_words() {
     let must = json!({"runAsNonRoot": true});
     let message = |of_pod: &Value, own: &Value, image: &Image| of(of_pod, own, image).unwrap_err();
