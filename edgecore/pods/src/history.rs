@@ -83,9 +83,6 @@ pub struct Ran {
     /// Seconds of the present back-off; none before the first restart.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wait_s: Option<u64>,
-    /// Id of the run whose end that back-off counts already.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub counted: String,
 }
 
 /// One run of a container.
@@ -96,6 +93,9 @@ pub struct Run {
     pub id: String,
     /// Id of its sandbox.
     pub sandbox: String,
+    /// Boot in which it was first seen; empty where an earlier release kept it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub boot: String,
     /// Number of the run.
     pub attempt: u32,
     /// Image as asked for.
@@ -139,6 +139,13 @@ impl Ended {
     /// For how long it ran.
     pub fn ran(&self) -> Duration {
         Duration::from_millis(u64::try_from(self.finished_ms.saturating_sub(self.started_ms)).unwrap_or(0))
+    }
+}
+
+impl Run {
+    /// It ended with the machine it was seen running on: that is no crash, so the back-off starts anew.
+    fn cut_off(&self, now: &Now) -> bool {
+        !self.boot.is_empty() && *self.boot != *now.boot
     }
 }
 
@@ -186,18 +193,6 @@ impl History {
         self.containers.values().any(|ran| ran.current.is_some())
     }
 
-    /// A run after one that ended begins: the back-off grows, once for each run that ended, however often the next
-    /// one fails to start.
-    pub fn note_restart(&mut self, name: &str) {
-        if let Some(ran) = self.containers.get_mut(name)
-            && let Some(ended) = ran.ended().filter(|ended| ended.id != ran.counted)
-        {
-            let (id, wait) = (ended.id.clone(), next_wait(ran.wait(), ended.ran()));
-            ran.wait_s = Some(wait.as_secs());
-            ran.counted = id;
-        }
-    }
-
     /// Takes in what was seen of the pod.
     pub fn absorb(&mut self, desired: &Desired, view: &PodView, now: &Now) {
         self.taken.get_or_insert_with(|| now.mark()).correct(now);
@@ -238,6 +233,7 @@ impl Ran {
             self.current = Some(Run {
                 id: id.clone(),
                 sandbox: seen.container.sandbox.0.clone(),
+                boot: now.boot.to_string(),
                 attempt: seen.container.attempt,
                 image: seen.container.image.clone(),
                 started: unprobed.0,
@@ -259,6 +255,9 @@ impl Ran {
         let unsure = run.ended.as_ref().is_none_or(|ended| !ended.seen.sure && now.trusted);
         if seen.container.state == ContainerState::Exited && unsure {
             let first = run.ended.take();
+            if first.is_none() && run.cut_off(now) {
+                self.wait_s = None;
+            }
             run.ended = ended(seen, now);
             // Back-offs count from when it was first seen.
             if let (Some(first), Some(ended)) = (first, run.ended.as_mut()) {
@@ -269,14 +268,19 @@ impl Ran {
         }
     }
 
-    /// A newer run takes the place of the current one.
+    /// A newer run takes the place of the current one. The back-off grows here, when the newer run is seen, and not
+    /// when it is planned: one that could not be started counts nothing, and nobody is told of a wait that is over.
     fn succeed(&mut self, newer: &Seen, view: &PodView, now: &Now) {
         let before = match self.current.take() {
-            Some(run) => run
-                .ended
-                .clone()
-                .or_else(|| view.by_id(&run.id).and_then(|seen| ended(seen, now)))
-                .or_else(|| Some(lost(&run, now))),
+            Some(run) => {
+                let end = run
+                    .ended
+                    .clone()
+                    .or_else(|| view.by_id(&run.id).and_then(|seen| ended(seen, now)))
+                    .unwrap_or_else(|| lost(&run, now));
+                self.wait_s = Some(next_wait(self.wait(), end.ran()).as_secs());
+                Some(end)
+            }
             // Adopted: what the runtime still holds of earlier runs is all there is.
             None => view
                 .named(&newer.container.name)
@@ -294,6 +298,9 @@ impl Ran {
             && run.ended.is_none()
             && view.by_id(&run.id).is_none()
         {
+            if run.cut_off(now) {
+                self.wait_s = None;
+            }
             run.ended = Some(lost(run, now));
         }
     }

@@ -52,8 +52,6 @@ pub struct Memory {
     pub cleared: bool,
     /// It may not start yet: something of another pod is in its way.
     pub blocked: bool,
-    /// Containers that are being started, until a look showed what came of it.
-    pub starting: BTreeSet<String>,
     /// Failed starts by container name.
     pub starts: BTreeMap<String, Retry>,
     /// Containers (by id) whose probe wants them restarted.
@@ -76,7 +74,6 @@ impl Memory {
                 self.starts.remove(name);
             }
             Outcome::NotStarted { name, reason, message, image } => {
-                self.starting.remove(name);
                 let (first, most) = if *image { PULL } else { START };
                 let before = self.starts.get(name).filter(|retry| retry.image == *image);
                 let wait = before.map_or(first, |retry| retry.wait.saturating_mul(2).min(most));
@@ -107,16 +104,6 @@ impl Memory {
     pub fn recovered(&mut self, now: Elapsed) {
         self.starts.values_mut().for_each(|retry| retry.until = retry.until.min(now));
         self.last = None;
-    }
-
-    /// These steps are about to be taken.
-    pub fn begin(&mut self, actions: &[Action]) {
-        self.starting = actions
-            .iter()
-            .filter_map(
-                |action| if let Action::Start { name, .. } = action { Some(name.clone()) } else { None },
-            )
-            .collect();
     }
 
     /// Remembers that these steps were taken to their end, whatever it was.

@@ -19,6 +19,8 @@ use crate::observed::PodView;
 use crate::restart::Now;
 use crate::runtime::{ANNOTATION_HASH, ContainerState};
 
+pub(crate) use start::restart;
+
 /// Everything a pod is planned by.
 #[derive(Debug, Clone, Copy)]
 pub struct Round<'a> {

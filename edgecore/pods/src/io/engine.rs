@@ -299,9 +299,6 @@ impl<R: Runtime> Engine<R> {
             let view = if unknown.contains(uid) { None } else { Some(pods.remove(uid).unwrap_or_default()) };
             // A pod waiting for this look goes on, whatever it showed.
             entry.dirty |= entry.view != view || entry.need_look > before;
-            if entry.busy.is_none() && entry.need_look <= self.looked {
-                entry.memory.starting.clear();
-            }
             entry.view = view;
         }
         if again {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Notify, mpsc};
 
-use crate::action::{Action, Outcome};
+use crate::action::Outcome;
 use crate::event::Event;
 use crate::io::engine::{Engine, Message};
 use crate::io::entry::{Busy, Entry};
@@ -197,11 +197,6 @@ fn hand_out<R: Runtime>(
         return;
     }
     let tries = entry.memory.tries(&plan.actions);
-    for action in &plan.actions {
-        if let Action::Start { name, .. } = action {
-            entry.history.note_restart(name);
-        }
-    }
     let ending = (desired.deleting || entry.history.verdict.is_some()).then(|| desired.grace());
     tracing::debug!(pod = desired.label(), actions = ?plan.actions, "steps");
     let cancel = Arc::new(Notify::new());
@@ -216,7 +211,6 @@ fn hand_out<R: Runtime>(
         done.send(outcomes).await;
     });
     if begun {
-        entry.memory.begin(&plan.actions);
         entry.busy = Some(Busy { actions: plan.actions, cancel, ending });
     } else {
         entry.wake = Some(now.elapsed.plus(std::time::Duration::from_millis(100)));

@@ -40,6 +40,18 @@ fn wanted(round: Round<'_>, name: &str, policy: RestartPolicy) -> bool {
     }
 }
 
+/// Whether a container whose newest run ended must wait before the next.
+pub(crate) fn restart(round: Round<'_>, role: Role, name: &str) -> Restart {
+    let Some(ran) = round.history.ran(name) else { return Restart::Now };
+    let (Some(run), Some(ended)) = (&ran.current, ran.ended()) else { return Restart::Now };
+    // An init container runs anew in a new sandbox: that is no restart after a failure.
+    let here = round.view.sandbox().map(|sandbox| sandbox.id.0.as_str());
+    if role == Role::Init && Some(run.sandbox.as_str()) != here {
+        return Restart::Now;
+    }
+    when(ran.wait(), &ended.seen, ended.ran(), round.now)
+}
+
 /// The steps to start a container, unless it must wait.
 fn start(round: Round<'_>, role: Role, name: &str, plan: &mut Plan, steps: &mut Vec<Action>) {
     let now = round.now.elapsed;
@@ -51,15 +63,7 @@ fn start(round: Round<'_>, role: Role, name: &str, plan: &mut Plan, steps: &mut 
             plan.wake_at(shown);
         }
     }
-    // An init container runs anew in a new sandbox: that is no restart after a failure.
-    let fresh = |ran: &crate::history::Ran| {
-        let here = round.view.sandbox().map(|sandbox| sandbox.id.0.as_str());
-        role == Role::Init && ran.current.as_ref().map(|run| run.sandbox.as_str()) != here
-    };
-    if let Some((ran, ended)) = ran.and_then(|ran| ran.ended().map(|ended| (ran, ended)))
-        && !fresh(ran)
-        && let Restart::At { then: due, .. } = when(ran.wait(), &ended.seen, ended.ran(), round.now)
-    {
+    if let Restart::At { then: due, .. } = restart(round, role, name) {
         then = Some(then.map_or(due, |then| then.max(due)));
     }
     if let Some(then) = then {

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use crate::desired::Role;
 use crate::history::{Ended, Ran, Run};
 use crate::memory::PULL_ERROR_SHOWN;
-use crate::plan::Round;
-use crate::restart::{Restart, go_duration, restarts, when};
+use crate::plan::{Round, restart};
+use crate::restart::{Restart, go_duration, restarts};
 use crate::status::time;
 
 /// What people see of a container.
@@ -41,7 +41,7 @@ pub fn state<'a>(round: Round<'a>, role: Role, name: &str) -> State<'a> {
     {
         return State::Terminated(ended);
     }
-    match (why_not(round, ran, name), ended) {
+    match (why_not(round, role, name), ended) {
         (Some((reason, message)), last) => State::Waiting { reason, message, last },
         (None, Some(ended)) => State::Terminated(ended),
         (None, None) => {
@@ -55,11 +55,8 @@ pub fn state<'a>(round: Round<'a>, role: Role, name: &str) -> State<'a> {
 }
 
 /// Why a container that should run does not start.
-fn why_not(round: Round<'_>, ran: Option<&Ran>, name: &str) -> Option<(String, String)> {
-    if let Some((ran, ended)) = ran.and_then(|ran| Some((ran, ran.ended()?)))
-        && !round.memory.starting.contains(name)
-        && let Restart::At { wait, .. } = when(ran.wait(), &ended.seen, ended.ran(), round.now)
-    {
+fn why_not(round: Round<'_>, role: Role, name: &str) -> Option<(String, String)> {
+    if let Restart::At { wait, .. } = restart(round, role, name) {
         let wait = go_duration(wait);
         let pod = round.desired.label();
         let message = format!("back-off {wait} restarting failed container={name} pod={pod}");

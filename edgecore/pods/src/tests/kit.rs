@@ -121,11 +121,6 @@ impl Sim {
     pub(super) fn act(&mut self, most: usize) -> usize {
         let plan = self.plan();
         let count = plan.actions.len();
-        for action in &plan.actions {
-            if let Action::Start { name, .. } = action {
-                self.history.note_restart(name);
-            }
-        }
         self.stored = self.history.encode();
         for action in plan.actions.iter().take(most) {
             let Some(outcome) = self.step(action) else { break };

@@ -143,6 +143,72 @@ fn after_a_reboot_nothing_waits_and_counts_go_on() {
 }
 
 #[test]
+fn a_run_that_the_power_cut_off_is_no_crash() {
+    for lost in [false, true] {
+        let mut sim = Sim::new(pod(&one("Always")));
+        sim.settle();
+        for boot in ["b1", "b2", "b3"] {
+            sim.pass(Duration::from_secs(20));
+            sim.reboot(boot);
+            if lost {
+                sim.world.containers.clear();
+            }
+            sim.look();
+            assert_ne!(waiting(&sim), "CrashLoopBackOff", "{boot} lost: {lost}");
+            sim.settle();
+            assert!(sim.running("c").is_some(), "{boot} lost: {lost}");
+        }
+        assert_eq!(sim.history.ran("c").unwrap().restarts, 3);
+        // One that crashes in the new boot does wait.
+        sim.exit("c", 1);
+        sim.look();
+        assert_eq!(waiting(&sim), "CrashLoopBackOff");
+    }
+}
+
+#[test]
+fn a_restart_that_fails_shows_why_and_counts_once() {
+    let mut sim = Sim::new(pod(&one("Always")));
+    sim.settle();
+    sim.exit("c", 1);
+    sim.broken.insert("c".into(), ("CreateContainerConfigError".into(), false));
+    for _ in 0..5 {
+        sim.settle();
+        assert_eq!(waiting(&sim), "CreateContainerConfigError");
+        sim.pass(Duration::from_secs(11));
+    }
+    sim.broken.clear();
+    sim.settle();
+    assert!(sim.running("c").is_some());
+    assert_eq!(sim.history.ran("c").unwrap().wait_s, Some(10));
+    sim.exit("c", 1);
+    sim.look();
+    assert_eq!(waiting(&sim), "CrashLoopBackOff");
+}
+
+#[test]
+fn an_init_container_of_a_new_sandbox_waits_for_nothing() {
+    let mut sim = Sim::new(pod(&with_inits()));
+    for _ in 0..3 {
+        sim.settle();
+        sim.exit("i1", 1);
+        sim.pass(Duration::from_millis(1));
+        sim.world.sandboxes.last_mut().unwrap().ready = false;
+        sim.look();
+        assert_ne!(
+            sim.status()["initContainerStatuses"][0]["state"]["waiting"]["reason"],
+            "CrashLoopBackOff"
+        );
+    }
+}
+
+/// What the first container is waiting for.
+fn waiting(sim: &Sim) -> String {
+    let status = sim.status();
+    status["containerStatuses"][0]["state"]["waiting"]["reason"].as_str().unwrap_or_default().to_owned()
+}
+
+#[test]
 fn restart_policies() {
     let check = |policy: &str, code: i32, runs: bool, verdict: Option<bool>| {
         let mut sim = Sim::new(pod(&one(policy)));
