@@ -3,15 +3,12 @@
 //! `holderIdentity` stays the node's name, as node-lifecycle expects; which replica holds the session, and its
 //! number, stand in annotations. Every write carries the resourceVersion it was based on.
 
+use cloudcore_kube::node_lease;
 use kit::WallTime;
 use serde_json::{Value, json};
 
-/// Namespace of node Leases.
-pub const NAMESPACE: &str = "kube-node-lease";
-/// Annotation: number of the session.
-pub const EPOCH: &str = "skerry.io/epoch";
-/// Annotation: replica that holds the session.
-pub const REPLICA: &str = "skerry.io/replica";
+pub use cloudcore_kube::node_lease::{EPOCH, NAMESPACE, REPLICA};
+
 /// Seconds after which the Lease is taken for abandoned; upstream's kubelet says the same.
 const DURATION_SECONDS: u32 = 40;
 
@@ -26,13 +23,7 @@ pub struct Holder {
 
 /// Reads who holds the session.
 pub fn holder(lease: &Value) -> Holder {
-    let annotation = |key: &str| {
-        lease
-            .get("metadata")
-            .and_then(|metadata| metadata.get("annotations")?.get(key)?.as_str())
-            .unwrap_or_default()
-    };
-    Holder { epoch: annotation(EPOCH).parse().unwrap_or(0), replica: annotation(REPLICA).to_owned() }
+    Holder { epoch: node_lease::epoch(lease), replica: node_lease::annotation(lease, REPLICA).to_owned() }
 }
 
 /// The Lease that opens a session: after `found`, and after whatever session the edge remembers.

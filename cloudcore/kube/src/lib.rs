@@ -13,6 +13,7 @@
 pub mod client;
 pub mod error;
 pub mod metrics;
+pub mod node_lease;
 pub mod path;
 pub mod reviews;
 pub mod watch;

@@ -46,6 +46,7 @@ async fn perform(inner: &Inner, started: &Started<JobKey, Job>) -> Outcome {
         clock: &inner.clock,
         metrics: &inner.metrics,
         node,
+        epoch: *epoch,
         failures: *failures,
         is_open: &is_open,
     };

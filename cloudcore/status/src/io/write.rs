@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cloudcore_kube::{Client, KubeError, Patch, path};
+use cloudcore_kube::{Client, KubeError, Patch, node_lease, path};
 use kit::Clock;
 use serde_json::Value;
 use wire::Kind;
@@ -42,6 +42,8 @@ pub(super) struct Writer<'a> {
     pub(super) clock: &'a Clock,
     pub(super) metrics: &'a Metrics,
     pub(super) node: &'a str,
+    /// Number of the session that the report came by.
+    pub(super) epoch: u64,
     /// Times it failed already.
     pub(super) failures: u32,
     /// Whether its session is still the node's.
@@ -110,13 +112,24 @@ pub(super) async fn report(writer: &Writer<'_>, reported: &Reported) -> Outcome 
             // Somebody was faster. What we know is old: read and plan again.
             Err(error) if error.is_conflict() || error.is_not_found() => {
                 writer.metrics.count(kind, "conflict");
-                read = true;
+                match holds(writer, &node).await {
+                    Ok(true) => read = true,
+                    Ok(false) => return Outcome::Over,
+                    Err(error) => return writer.judge(&error, false),
+                }
             }
             Err(error) => return writer.judge(&error, write == Write::Role),
         }
     }
     let reason = format!("{} changes faster than it can be written", reported.object);
     Outcome::Later { reason, after: Duration::ZERO }
+}
+
+/// Whether the session is still the one that the node's Lease names. A replica that was stopped and woke up finds out by
+/// a conflict that time has passed; without this look it would read what is newer, and overwrite it.
+async fn holds(writer: &Writer<'_>, node: &Client) -> Result<bool, KubeError> {
+    let lease: Option<Value> = get(node, &path::LEASES.object(node_lease::NAMESPACE, writer.node)).await?;
+    Ok(lease.is_some_and(|lease| node_lease::epoch(&lease) == writer.epoch))
 }
 
 /// Paths of one object.
