@@ -126,7 +126,8 @@ impl Work<'_> {
         }
         let meta = &mut self.state.meta;
         if self.now.trusted {
-            meta.last_trusted_ms = meta.last_trusted_ms.max(self.now.wall.0);
+            // Also backwards: a cloud whose clock was wrong once must not be believed for ever.
+            meta.last_trusted_ms = self.now.wall.0;
         }
         Ok(())
     }

@@ -141,11 +141,13 @@ impl Clock {
         self.correction.offset_ms.load(Ordering::SeqCst)
     }
 
-    /// Learns from the cloud what time it is. Differences under two seconds are the link's delay and change nothing.
+    /// Learns from the cloud what time it is. Differences under two seconds are the link's delay and change nothing. What
+    /// an authenticated cloud says now also lowers the floor: it may stem from a cloud whose clock was wrong.
     pub fn learn(&self, cloud: WallTime) {
         let offset = cloud.0.saturating_sub(self.machine_wall().0);
         let offset = if offset.abs() < 2_000 { 0 } else { offset };
         self.correction.offset_ms.store(offset, Ordering::SeqCst);
+        self.correction.floor_ms.fetch_min(cloud.0, Ordering::SeqCst);
         self.correction.known.store(true, Ordering::SeqCst);
     }
 
@@ -214,6 +216,15 @@ mod tests {
         assert_eq!(WallTime::parse("1970-01-01T00:16:41Z"), Some(WallTime(1_001_000)));
         assert_eq!(WallTime::parse("1970-01-01T01:16:41.5+01:00"), Some(WallTime(1_001_500)));
         assert_eq!(WallTime::parse("yesterday"), None);
+    }
+
+    #[test]
+    fn a_cloud_that_was_wrong_once_is_not_believed_for_ever() {
+        let clock = Clock::manual(WallTime(1_000_000));
+        clock.not_before(WallTime(90_000_000));
+        assert_eq!(clock.wall(), WallTime(90_000_000));
+        clock.learn(WallTime(1_000_500));
+        assert_eq!(clock.wall(), WallTime(1_000_000));
     }
 
     #[test]
