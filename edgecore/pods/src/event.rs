@@ -1,6 +1,7 @@
 //! Events on pods: how they look, and how many there may be.
 
 use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
 use kit::{Elapsed, WallTime};
@@ -101,27 +102,58 @@ fn cut(text: &str) -> &str {
 /// Lets through a burst of each kind of event per container, then one now and then: a crash loop floods nothing.
 #[derive(Debug, Default)]
 pub struct Limiter {
-    buckets: BTreeMap<(String, String, String), (f64, Elapsed)>,
+    buckets: BTreeMap<(String, String, String), Bucket>,
+}
+
+/// Events of one kind about one container.
+#[derive(Debug)]
+struct Bucket {
+    /// Events that may come now.
+    left: f64,
+    /// When that was counted.
+    at: Elapsed,
+    /// Hash of the note that was news last, and when.
+    news: Option<(u64, Elapsed)>,
+}
+
+/// What is done with an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Admitted {
+    /// It may go to the cloud.
+    pub go: bool,
+    /// The log did not say the same a short while ago: a probe that goes on failing is news once.
+    pub news: bool,
 }
 
 impl Limiter {
-    /// Whether the event may go.
-    pub fn admit(&mut self, event: &Event, now: Elapsed) -> bool {
+    /// Whether the event may go, and whether it is news.
+    pub fn admit(&mut self, event: &Event, now: Elapsed) -> Admitted {
         if self.buckets.len() >= MAX_KINDS {
-            let oldest = self.buckets.iter().min_by_key(|(_, (_, at))| *at).map(|(key, _)| key.clone());
+            let oldest = self.buckets.iter().min_by_key(|(_, bucket)| bucket.at).map(|(key, _)| key.clone());
             oldest.and_then(|key| self.buckets.remove(&key));
         }
         let key = (event.uid.clone(), event.field_path.clone(), event.reason.clone());
-        let (left, at) = self.buckets.entry(key).or_insert((BURST, now));
-        let refilled = now.since(*at).as_secs_f64() / REFILL.as_secs_f64();
-        *left = (*left + refilled).min(BURST);
-        *at = now;
-        let go = *left >= 1.0;
+        let bucket = self.buckets.entry(key).or_insert(Bucket { left: BURST, at: now, news: None });
+        let refilled = now.since(bucket.at).as_secs_f64() / REFILL.as_secs_f64();
+        bucket.left = (bucket.left + refilled).min(BURST);
+        bucket.at = now;
+        let go = bucket.left >= 1.0;
         if go {
-            *left -= 1.0;
+            bucket.left -= 1.0;
         }
-        go
+        let note = hash(&event.note);
+        let news = bucket.news.is_none_or(|(before, at)| before != note || now.since(at) >= REFILL);
+        if news {
+            bucket.news = Some((note, now));
+        }
+        Admitted { go, news }
     }
+}
+
+fn hash(note: &str) -> u64 {
+    let mut hasher = std::hash::DefaultHasher::new();
+    note.hash(&mut hasher);
+    hasher.finish()
 }
 
 #[cfg(test)]
@@ -143,11 +175,24 @@ mod tests {
     #[test]
     fn a_crash_loop_floods_nothing() {
         let mut limiter = Limiter::default();
-        let sent =
-            (0..3600).filter(|second| limiter.admit(&event("BackOff"), Elapsed::from_millis(second * 1000)));
+        let sent = (0..3600)
+            .filter(|second| limiter.admit(&event("BackOff"), Elapsed::from_millis(second * 1000)).go);
         // The burst, and one every five minutes of an hour.
         assert_eq!(sent.count(), 10 + 11);
-        assert!(limiter.admit(&event("Killing"), Elapsed::from_millis(3_600_000)));
+        assert!(limiter.admit(&event("Killing"), Elapsed::from_millis(3_600_000)).go);
+    }
+
+    #[test]
+    fn the_same_note_is_news_once_in_a_while() {
+        let mut limiter = Limiter::default();
+        let mut news =
+            |event: &Event, second: u64| limiter.admit(event, Elapsed::from_millis(second * 1000)).news;
+        let probe = event("Unhealthy");
+        let said: Vec<u64> = (0..700).step_by(10).filter(|second| news(&probe, *second)).collect();
+        assert_eq!(said, [0, 300, 600]);
+        let other = Event { note: "another".into(), ..probe.clone() };
+        assert!(news(&other, 700) && !news(&other, 701) && news(&probe, 702));
+        assert!(news(&Event { field_path: "spec.containers{d}".into(), ..probe }, 703));
     }
 
     #[test]

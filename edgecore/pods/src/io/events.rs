@@ -7,7 +7,7 @@ use edgecore_store::{JournalEntry, Store};
 use kit::{Clock, Shutdown};
 use tokio::sync::{mpsc, watch};
 
-use crate::event::{Event, Limiter};
+use crate::event::{Admitted, Event, Limiter};
 use crate::spec::NodeFacts;
 
 /// Events that may wait to be written; beyond, they are dropped.
@@ -32,13 +32,6 @@ impl Events {
 
     /// Tells an event, or drops it where too many wait.
     pub(super) fn tell(&self, event: Event) {
-        tracing::info!(
-            pod = format!("{}/{}", event.namespace, event.name),
-            part = event.field_path,
-            reason = event.reason,
-            note = event.note,
-            "event"
-        );
         if self.queue.try_send(event).is_err() {
             tracing::warn!("an event was dropped: too many wait to be written");
         }
@@ -60,7 +53,9 @@ pub(super) async fn record(
             event = events.recv() => event,
         };
         let Some(event) = event else { return };
-        if !limiter.admit(&event, clock.elapsed()) {
+        let Admitted { go, news } = limiter.admit(&event, clock.elapsed());
+        log(&event, news);
+        if !go {
             continue;
         }
         let name = node.borrow().name.clone();
@@ -70,5 +65,16 @@ pub(super) async fn record(
         if let Err(error) = store.append(entry).await {
             tracing::warn!(error = kit::errors::chain(&error), "an event could not be kept");
         }
+    }
+}
+
+/// For those who read the node's log: what is no news is left to those who look closely.
+fn log(event: &Event, news: bool) {
+    let pod = format!("{}/{}", event.namespace, event.name);
+    let Event { field_path: part, reason, note, .. } = event;
+    if news {
+        tracing::info!(pod, part, reason, note, "event");
+    } else {
+        tracing::debug!(pod, part, reason, note, "event, again");
     }
 }
