@@ -123,7 +123,7 @@ pub async fn run<R: Runtime>(context: Context<R>, stop: Shutdown) -> Result<(), 
                 Ok(()) = maps.changed() => engine.sources_changed(),
                 Ok(()) = secrets.changed() => engine.sources_changed(),
                 Ok(()) = services.changed() => engine.sources_changed(),
-                Ok(()) = tokens.changed() => engine.sources_changed(),
+                Ok(()) = tokens.changed() => engine.tokens_changed(),
                 Ok(()) = node.changed() => engine.node_changed(),
                 () = hint.notified() => engine.want_look(),
                 () = shared.clock.sleep_until(engine.wake()) => {}

@@ -45,9 +45,12 @@ pub struct Doom {
 
 /// What is known of one pod.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each says one thing that is independent of the others")]
 pub struct Memory {
     /// Its files are in place.
     pub prepared: bool,
+    /// Since when they are missing, where they were looked for.
+    pub unprepared: Option<Elapsed>,
     /// Everything of it is gone.
     pub cleared: bool,
     /// It may not start yet: something of another pod is in its way.
@@ -60,13 +63,18 @@ pub struct Memory {
     pub stopped: BTreeSet<SandboxId>,
     /// The steps taken last, how often in a row, and when they ended.
     last: Option<(Vec<Action>, u32, Elapsed)>,
+    /// What steps wait for came, perhaps while they were being taken.
+    hurried: bool,
 }
 
 impl Memory {
     /// Takes in what came of a step.
     pub fn note(&mut self, outcome: &Outcome, now: Elapsed) {
         match outcome {
-            Outcome::Prepared => self.prepared = true,
+            Outcome::Prepared => {
+                self.prepared = true;
+                self.unprepared = None;
+            }
             Outcome::Stopped(id) => {
                 self.stopped.insert(id.clone());
             }
@@ -98,6 +106,7 @@ impl Memory {
             retry.until = retry.until.min(now);
         }
         self.last = None;
+        self.hurried = true;
     }
 
     /// The runtime is back: whatever failed may have failed because of that.
@@ -108,8 +117,12 @@ impl Memory {
 
     /// Remembers that these steps were taken to their end, whatever it was.
     pub fn done(&mut self, actions: Vec<Action>, now: Elapsed) {
+        if actions.contains(&Action::Prepare) && !self.prepared {
+            self.unprepared.get_or_insert(now);
+        }
+        let hurried = std::mem::take(&mut self.hurried);
         let times = match &self.last {
-            Some((before, times, _)) if *before == actions => times.saturating_add(1),
+            Some((before, times, _)) if !hurried && *before == actions => times.saturating_add(1),
             _ => 1,
         };
         self.last = Some((actions, times, now));
@@ -130,5 +143,38 @@ impl Memory {
         let (before, times, ended) = self.last.as_ref()?;
         let doubled = REPEAT.0.saturating_mul(1 << times.saturating_sub(1).min(10));
         (before == actions).then(|| ended.plus(doubled.min(REPEAT.1)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(ms: u64) -> Elapsed {
+        Elapsed::from_millis(ms)
+    }
+
+    #[test]
+    fn files_are_missing_from_the_first_try_on() {
+        let mut memory = Memory::default();
+        memory.done(vec![Action::Prepare], at(10));
+        memory.hurry(at(20));
+        memory.done(vec![Action::Prepare], at(30));
+        assert_eq!(memory.unprepared, Some(at(10)));
+        memory.note(&Outcome::Prepared, at(40));
+        memory.done(vec![Action::Prepare], at(40));
+        assert_eq!(memory.unprepared, None);
+    }
+
+    #[test]
+    fn what_comes_while_its_steps_are_taken_is_not_waited_for() {
+        let mut memory = Memory::default();
+        for _ in 0..8 {
+            memory.done(vec![Action::Prepare], at(0));
+        }
+        assert_eq!(memory.not_before(&[Action::Prepare]), Some(at(10_000)));
+        memory.hurry(at(1));
+        memory.done(vec![Action::Prepare], at(2));
+        assert_eq!(memory.not_before(&[Action::Prepare]), Some(at(102)));
     }
 }

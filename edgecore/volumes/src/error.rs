@@ -8,6 +8,9 @@ pub enum Trouble {
     /// Something it is made from does not exist on this node yet, or a path of the host is not as asked: keep trying.
     /// The pod shows `ContainerCreating` and an event `FailedMount`.
     Missing,
+    /// Nothing is missing but tokens that the cloud was asked for and has not answered: they are on their way as long as
+    /// it is there. Shown as [`Trouble::Missing`] is, where it lasts.
+    Awaited,
     /// The pod asks for something that can never be: trying again is of no use before the pod changes. Shown as
     /// [`Trouble::Missing`] is, tried seldom.
     Refused,

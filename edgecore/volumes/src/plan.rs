@@ -147,9 +147,11 @@ impl Planner<'_> {
         if problems.is_empty() {
             return self.files(payload, true, audience);
         }
-        let refused = problems.iter().any(|problem| problem.trouble == Trouble::Refused);
+        // The worst of them is what it is.
+        let any = |trouble| problems.iter().any(|problem| problem.trouble == trouble);
+        let trouble = [Trouble::Refused, Trouble::Missing].into_iter().find(|trouble| any(*trouble));
         let message = together(problems.into_iter().map(|problem| problem.message).collect()).message;
-        Err(if refused { Problem::refused(message) } else { Problem::missing(message) })
+        Err(Problem { trouble: trouble.unwrap_or(Trouble::Awaited), message })
     }
 
     fn projection(&self, source: &VolumeProjection, audience: &Audience) -> Result<Payload, Problem> {
@@ -173,10 +175,15 @@ impl Planner<'_> {
 
     fn no_token(&self, want: &TokenWant) -> Problem {
         let account = self.spec.service_account_name.as_deref().unwrap_or("default");
-        Problem::missing(match self.sources.refusals.get(want) {
-            Some(reason) => format!("failed to fetch token: {reason}"),
-            None => format!("failed to fetch token: none for service account {account:?} on this node yet"),
-        })
+        match self.sources.refusals.get(want) {
+            Some(reason) => Problem::missing(format!("failed to fetch token: {reason}")),
+            None => Problem {
+                trouble: Trouble::Awaited,
+                message: format!(
+                    "failed to fetch token: none for service account {account:?} on this node yet"
+                ),
+            },
+        }
     }
 
     fn files(&self, payload: Payload, memory: bool, audience: &Audience) -> Result<Kind, Problem> {

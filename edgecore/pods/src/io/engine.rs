@@ -23,6 +23,7 @@ use crate::io::look::{Looked, look};
 use crate::io::prober::{Said, Targets};
 use crate::io::report::Written;
 use crate::io::shared::Shared;
+use crate::io::sources::token_marks;
 use crate::memory::Doom;
 use crate::observed::Known;
 use crate::probe;
@@ -72,6 +73,8 @@ pub(super) struct Engine<R> {
     pub(super) pods: BTreeMap<String, Entry>,
     /// What was remembered, for pods that were not met yet.
     pub(super) remembered: BTreeMap<String, Vec<u8>>,
+    /// What was said about the tokens of each pod, as far as it was acted upon.
+    tokens: BTreeMap<String, u64>,
     pub(super) group: Group,
     max_pods: usize,
     pods_changed: bool,
@@ -101,11 +104,13 @@ impl<R: Runtime> Engine<R> {
         outputs: Outputs,
     ) -> Result<Self, EngineError> {
         let states = shared.store.pod_states().map_err(EngineError::Memory)?;
+        let tokens = token_marks(&shared.store).map_err(EngineError::Memory)?;
         Ok(Self {
             shared,
             outputs,
             pods: BTreeMap::new(),
             remembered: states.into_iter().collect(),
+            tokens,
             group: Group::new("pod workers", MAX_WORKERS),
             max_pods,
             pods_changed: true,
@@ -161,10 +166,24 @@ impl<R: Runtime> Engine<R> {
     /// What pods are made from changed: files follow, and what waited for it is tried at once.
     pub(super) fn sources_changed(&mut self) {
         let now = self.shared.clock.elapsed();
-        for entry in self.pods.values_mut() {
-            entry.memory.hurry(now);
-            entry.refresh_at = Some(now);
-            entry.dirty = true;
+        self.pods.values_mut().for_each(|entry| entry.sources_changed(now));
+    }
+
+    /// Tokens came or were refused: the pods whose they are go on, and no others.
+    pub(super) fn tokens_changed(&mut self) {
+        let marks = match token_marks(&self.shared.store) {
+            Ok(marks) => marks,
+            Err(error) => {
+                self.disk_failed("tokens cannot be read", &error);
+                return self.sources_changed();
+            }
+        };
+        let before = std::mem::replace(&mut self.tokens, marks);
+        let now = self.shared.clock.elapsed();
+        for (uid, entry) in &mut self.pods {
+            if before.get(uid) != self.tokens.get(uid) {
+                entry.sources_changed(now);
+            }
         }
     }
 

@@ -129,6 +129,13 @@ impl Entry {
         self.dirty = true;
     }
 
+    /// What it is made from changed: its files follow, and what waited for it is tried at once.
+    pub(super) fn sources_changed(&mut self, now: Elapsed) {
+        self.memory.hurry(now);
+        self.refresh_at = Some(now);
+        self.dirty = true;
+    }
+
     /// When its files are to be brought up to date, where that can be done.
     pub(super) fn refresh_due(&self) -> Option<Elapsed> {
         let can = self.busy.is_none() && !self.refreshing && self.desired.is_some() && self.view.is_some();

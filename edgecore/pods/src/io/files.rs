@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use edgecore_volumes::{Plan, Published, Trouble, VolumeDirs, VolumeError, plan};
 
@@ -25,13 +26,56 @@ pub(super) fn planned<R: Runtime>(
     Ok(plan(&desired.pod, &sources, &Values { pod: &desired.pod, node: &node, pod_ips }))
 }
 
-/// Makes the pod's files be as they must. What is wrong is told by an event where `tell`; the messages come back.
+/// Tries after which a problem with files is told: before that it may be that they are still under way.
+const TELL_AFTER: u32 = 3;
+/// A token that was asked for may take so long before anybody hears of it.
+const TOKEN_LATE: Duration = Duration::from_secs(5);
+
+/// How long a pod has waited for its files.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Waited {
+    /// These very steps were tried so often before.
+    pub(super) tries: u32,
+    /// Time since files were first missing.
+    pub(super) time: Duration,
+}
+
+impl Waited {
+    /// Its files were there: whatever is wrong with them now is told.
+    pub(super) const ENOUGH: Self = Self { tries: u32::MAX, time: Duration::MAX };
+
+    /// A problem of this kind is told by an event.
+    const fn tells(self, trouble: Trouble) -> bool {
+        match trouble {
+            Trouble::Awaited => self.time.as_secs() >= TOKEN_LATE.as_secs(),
+            Trouble::Missing | Trouble::Refused | Trouble::Failed => self.tries >= TELL_AFTER,
+        }
+    }
+}
+
+/// Why a step was not taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Failure {
+    /// For people.
+    pub(super) message: String,
+    /// It only waits for what was asked for moments ago.
+    pub(super) expected: bool,
+}
+
+impl From<String> for Failure {
+    fn from(message: String) -> Self {
+        Self { message, expected: false }
+    }
+}
+
+/// Makes the pod's files be as they must. What is wrong is told by an event where the pod has waited long enough; the
+/// first problem comes back.
 pub(super) async fn publish<R: Runtime>(
     shared: &Arc<Shared<R>>,
     desired: &Desired,
     pod_ips: &[String],
-    tell: bool,
-) -> Result<(), String> {
+    waited: Waited,
+) -> Result<(), Failure> {
     let plan = planned(shared, desired, pod_ips).map_err(|error| kit::errors::chain(&error))?;
     tell_expired(shared, desired).map_err(|error| kit::errors::chain(&error))?;
     let (dirs, uid, wall) = (shared.dirs.clone(), desired.uid.clone(), shared.clock.wall());
@@ -42,12 +86,14 @@ pub(super) async fn publish<R: Runtime>(
     }
     for problem in &problems {
         tracing::debug!(pod = desired.label(), %problem, "volume is not there");
-        if tell {
+        if waited.tells(problem.trouble) {
             shared.events.tell(Event::pod(desired, true, reason(problem), problem.to_string()));
         }
     }
+    let expected =
+        |problem: &VolumeError| problem.trouble == Trouble::Awaited && !waited.tells(problem.trouble);
     match problems.first() {
-        Some(first) => Err(first.to_string()),
+        Some(first) => Err(Failure { message: first.to_string(), expected: problems.iter().all(expected) }),
         None => Ok(()),
     }
 }
@@ -55,7 +101,7 @@ pub(super) async fn publish<R: Runtime>(
 /// Reason of the event; upstream knows but one.
 const fn reason(problem: &VolumeError) -> &'static str {
     match problem.trouble {
-        Trouble::Missing | Trouble::Refused | Trouble::Failed => "FailedMount",
+        Trouble::Missing | Trouble::Awaited | Trouble::Refused | Trouble::Failed => "FailedMount",
     }
 }
 
@@ -133,4 +179,19 @@ fn plain(name: &str) -> std::io::Result<&str> {
     good.then_some(name).ok_or_else(|| {
         std::io::Error::new(std::io::ErrorKind::InvalidInput, format!("{name:?} is no file name"))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_on_its_way_is_told_of_when_it_is_late() {
+        let waited = |tries, ms| Waited { tries, time: Duration::from_millis(ms) };
+        assert!(!waited(6, 4_999).tells(Trouble::Awaited));
+        assert!(waited(0, 5_000).tells(Trouble::Awaited));
+        assert!(!waited(2, 60_000).tells(Trouble::Missing));
+        assert!(waited(3, 700).tells(Trouble::Missing));
+        assert!(Waited::ENOUGH.tells(Trouble::Awaited) && Waited::ENOUGH.tells(Trouble::Failed));
+    }
 }

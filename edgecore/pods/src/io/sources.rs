@@ -1,6 +1,9 @@
 //! What pods are made from, out of the store.
 
-use edgecore_store::{StoreError, TokenKey};
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use edgecore_store::{Store, StoreError, TokenKey};
 use edgecore_volumes::{Sources, TokenWant, Wants, wants};
 use k8s_openapi::api::core::v1::{Secret, Service};
 use kit::Masked;
@@ -43,6 +46,22 @@ pub(super) async fn want_tokens<R: Runtime>(shared: &Shared<R>, desired: &Desire
         shared.store.want_token(token_key(desired, &want)).await?;
     }
     Ok(())
+}
+
+/// A mark for each pod of what the cloud said about its tokens: another one where a token came, or was refused.
+pub(super) fn token_marks(store: &Store) -> Result<BTreeMap<String, u64>, StoreError> {
+    let mut marks: BTreeMap<String, DefaultHasher> = BTreeMap::new();
+    for wanted in store.wanted_tokens()? {
+        let refusal = store.token_refusal(&wanted.key);
+        let token = wanted.token.map(|token| token.token.0);
+        if token.is_none() && refusal.is_none() {
+            continue;
+        }
+        let key = &wanted.key;
+        (&key.service_account, &key.audiences, key.expiration_seconds, token, refusal)
+            .hash(marks.entry(key.pod_uid.clone()).or_default());
+    }
+    Ok(marks.into_iter().map(|(uid, hasher)| (uid, hasher.finish())).collect())
 }
 
 /// Tells of tokens that are past their expiry: they are given to the pod all the same.

@@ -1,6 +1,7 @@
 //! What one turn of the loop does with each pod: look back, judge, plan, hand out.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
 
@@ -8,7 +9,7 @@ use crate::action::Outcome;
 use crate::event::Event;
 use crate::io::engine::{Engine, Message};
 use crate::io::entry::{Busy, Entry};
-use crate::io::files;
+use crate::io::files::{self, Waited};
 use crate::io::shared::Shared;
 use crate::io::sources::want_tokens;
 use crate::io::worker::{Home, Job, work};
@@ -196,12 +197,15 @@ fn hand_out<R: Runtime>(
     if plan.actions.is_empty() {
         return;
     }
-    let tries = entry.memory.tries(&plan.actions);
+    let waited = Waited {
+        tries: entry.memory.tries(&plan.actions),
+        time: entry.memory.unprepared.map_or(Duration::ZERO, |since| now.elapsed.since(since)),
+    };
     let ending = (desired.deleting || entry.history.verdict.is_some()).then(|| desired.grace());
     tracing::debug!(pod = desired.label(), actions = ?plan.actions, "steps");
     let cancel = Arc::new(Notify::new());
     let done = Done { uid: Some(desired.uid.clone()), messages: messages.clone() };
-    let job = Job { desired, actions: plan.actions.clone(), home, dead, tries };
+    let job = Job { desired, actions: plan.actions.clone(), home, dead, waited };
     let (shared, called_off) = (Arc::clone(shared), Arc::clone(&cancel));
     let begun = group.spawn(async move {
         let outcomes = tokio::select! {
@@ -213,7 +217,7 @@ fn hand_out<R: Runtime>(
     if begun {
         entry.busy = Some(Busy { actions: plan.actions, cancel, ending });
     } else {
-        entry.wake = Some(now.elapsed.plus(std::time::Duration::from_millis(100)));
+        entry.wake = Some(now.elapsed.plus(Duration::from_millis(100)));
     }
 }
 
@@ -240,9 +244,10 @@ fn bring_up_to_date<R: Runtime>(
     let (shared, messages) = (Arc::clone(shared), messages.clone());
     let (desired, uid) = (desired.clone(), uid.to_owned());
     entry.refreshing = group.spawn(async move {
-        let result = files::publish(&shared, &desired, &ips, true).await;
-        let ok = result
-            .inspect_err(|error| tracing::warn!(pod = desired.label(), error, "files are not up to date"));
+        let result = files::publish(&shared, &desired, &ips, Waited::ENOUGH).await;
+        let ok = result.inspect_err(|failure| {
+            tracing::warn!(pod = desired.label(), error = failure.message, "files are not up to date");
+        });
         // The loop is gone at shutdown only.
         let _ = messages.send(Message::Refreshed { uid, ok: ok.is_ok() }).await;
     });

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::action::{Action, Outcome};
 use crate::desired::Desired;
 use crate::event::Event;
-use crate::io::files;
+use crate::io::files::{self, Failure, Waited};
 use crate::io::kill::kill;
 use crate::io::shared::Shared;
 use crate::io::start::{Problem, start};
@@ -30,12 +30,9 @@ pub(super) struct Job {
     pub(super) home: Option<Home>,
     /// Sandboxes that hold nothing any more.
     pub(super) dead: BTreeSet<SandboxId>,
-    /// These very steps were tried so often before: problems that lasted are told.
-    pub(super) tries: u32,
+    /// These very steps were tried so often before, and files were missing for so long: problems that lasted are told.
+    pub(super) waited: Waited,
 }
-
-/// Tries after which a problem with files is told: before that it may be that they are still under way.
-const TELL_AFTER: u32 = 3;
 
 /// Tries after which a dead sandbox counts as stopped although its network cannot be given back: a power loss may have
 /// torn what the network plugins remember of it, and then no later try does better.
@@ -47,8 +44,12 @@ pub(super) async fn work<R: Runtime>(shared: Arc<Shared<R>>, mut job: Job) -> Ve
     for action in std::mem::take(&mut job.actions) {
         match step(&shared, &mut job, action).await {
             Ok(outcome) => outcomes.extend(outcome),
-            Err(message) => {
-                tracing::info!(pod = job.desired.label(), message, "step failed");
+            Err(Failure { message, expected }) => {
+                if expected {
+                    tracing::debug!(pod = job.desired.label(), message, "step waits");
+                } else {
+                    tracing::info!(pod = job.desired.label(), message, "step failed");
+                }
                 outcomes.push(Outcome::Failed(message));
                 break;
             }
@@ -61,14 +62,14 @@ async fn step<R: Runtime>(
     shared: &Arc<Shared<R>>,
     job: &mut Job,
     action: Action,
-) -> Result<Option<Outcome>, String> {
+) -> Result<Option<Outcome>, Failure> {
     let desired = &job.desired;
     let text = |error: RuntimeError| error.to_string();
     match action {
         Action::Prepare => {
             files::make_log_dirs(shared, desired).await.map_err(|error| format!("log directory: {error}"))?;
             let ips = job.home.as_ref().map(|home| home.ips.clone()).unwrap_or_default();
-            files::publish(shared, desired, &ips, job.tries >= TELL_AFTER).await?;
+            files::publish(shared, desired, &ips, job.waited).await?;
             Ok(Some(Outcome::Prepared))
         }
         Action::RunSandbox { attempt } => {
@@ -76,18 +77,7 @@ async fn step<R: Runtime>(
             Ok(None)
         }
         Action::StopSandbox(id) => {
-            match shared.runtime.stop_sandbox(&id).await {
-                Err(RuntimeError::Failed(message))
-                    if job.dead.contains(&id) && job.tries >= GIVE_UP_AFTER =>
-                {
-                    tracing::warn!(
-                        sandbox = id.0,
-                        message,
-                        "a dead sandbox is given up: its address may be lost"
-                    );
-                }
-                other => other.map_err(text)?,
-            }
+            stop_sandbox(shared, job, &id).await.map_err(text)?;
             Ok(Some(Outcome::Stopped(id)))
         }
         Action::RemoveSandbox(id) => {
@@ -95,17 +85,21 @@ async fn step<R: Runtime>(
             Ok(None)
         }
         Action::Start { name, role: _, attempt } => {
-            let Some(home) = job.home.clone() else { return Err(format!("no sandbox to start {name} in")) };
+            let Some(home) = job.home.clone() else {
+                return Err(format!("no sandbox to start {name} in").into());
+            };
             match start(shared, desired, &home, &name, attempt).await {
                 Ok(()) => Ok(Some(Outcome::Started(name))),
-                Err(Problem { message, gone: true, .. }) => Err(message),
+                Err(Problem { message, gone: true, .. }) => Err(message.into()),
                 // One container that does not start does not keep the others from it.
                 Err(Problem { reason, message, image, .. }) => {
                     Ok(Some(Outcome::NotStarted { name, reason: reason.to_owned(), message, image }))
                 }
             }
         }
-        Action::Kill(kills) => kill(shared, desired, job.home.as_ref(), kills).await.map(|()| None),
+        Action::Kill(kills) => {
+            kill(shared, desired, job.home.as_ref(), kills).await.map(|()| None).map_err(Failure::from)
+        }
         Action::RemoveContainer { id, name, attempt } => {
             shared.runtime.remove_container(&id).await.map_err(text)?;
             let dir = shared.log_dir(desired).join(&name);
@@ -118,6 +112,20 @@ async fn step<R: Runtime>(
             cleared.map_err(|error| format!("files of the pod: {error}"))?;
             Ok(Some(Outcome::Cleared))
         }
+    }
+}
+
+async fn stop_sandbox<R: Runtime>(
+    shared: &Arc<Shared<R>>,
+    job: &Job,
+    id: &SandboxId,
+) -> Result<(), RuntimeError> {
+    match shared.runtime.stop_sandbox(id).await {
+        Err(RuntimeError::Failed(message)) if job.dead.contains(id) && job.waited.tries >= GIVE_UP_AFTER => {
+            tracing::warn!(sandbox = id.0, message, "a dead sandbox is given up: its address may be lost");
+            Ok(())
+        }
+        other => other,
     }
 }
 

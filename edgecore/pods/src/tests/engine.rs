@@ -362,3 +362,28 @@ async fn a_first_restart_is_no_crash_loop() {
     let told = node.store.journal(0, 100).unwrap();
     assert!(told.iter().all(|row| !String::from_utf8_lossy(&row.body).contains("BackOff")));
 }
+
+#[tokio::test]
+async fn a_token_lets_its_pod_go_on_and_a_refusal_is_told() {
+    let node = Node::new();
+    let spec = json!({"serviceAccountName": "sa", "containers": [{"name": "c", "image": "img:1"}],
+        "volumes": [{"name": "v", "projected": {"sources": [
+            {"serviceAccountToken": {"path": "token", "expirationSeconds": 3607}}]}}]});
+    node.pod("u", "p", spec.clone()).await;
+    node.pod("w", "q", spec).await;
+    node.until("wanted", |node| node.store.wanted_tokens().unwrap().len() == 2).await;
+    let wanted = node.store.wanted_tokens().unwrap();
+    let key = |uid: &str| wanted.iter().find(|wanted| wanted.key.pod_uid == uid).unwrap().key.clone();
+    let expires = Clock::system().wall().plus_millis(3_607_000);
+    let token = ::kit::Masked("t".to_owned());
+    node.store.put_token(&key("u"), token, expires, Duration::from_secs(3607)).await.unwrap();
+    node.until("running", |node| node.phase("u") == "Running").await;
+    assert_eq!(node.runs("w"), 0);
+    node.store.note_token_refused(&key("w"), "serviceaccounts \"sa\" not found");
+    node.until("told", |node| {
+        let told = node.store.journal(0, 100).unwrap();
+        told.iter()
+            .any(|row| String::from_utf8_lossy(&row.body).contains("failed to fetch token: serviceaccounts"))
+    })
+    .await;
+}

@@ -157,12 +157,18 @@ fn a_token_that_is_not_here_keeps_the_volume_waiting_and_says_why() {
     let volume = ACCESS.replace("3607", "600");
     let message = one(&volume, r#","serviceAccountName":"app""#).unwrap_err();
     assert!(message.contains(r#"none for service account "app""#), "{message}");
+    let trouble =
+        |volume: &str| plan(&pod(&format!("[{volume}]"), ""), &sources(), &Echo).problems[0].trouble;
+    assert_eq!(trouble(&volume), Trouble::Awaited);
+    // Something else is missing too: that does not come by itself.
+    assert_eq!(trouble(&volume.replace(r#""name":"config""#, r#""name":"nope""#)), Trouble::Missing);
 
     let mut sources = sources();
     let want = TokenWant { audience: String::new(), expiration_seconds: 600 };
     sources.refusals.insert(want, r#"serviceaccounts "app" not found"#.to_owned());
     let plan = plan(&pod(&format!("[{volume}]"), ""), &sources, &Echo);
     assert_eq!(plan.problems[0].message, r#"failed to fetch token: serviceaccounts "app" not found"#);
+    assert_eq!(plan.problems[0].trouble, Trouble::Missing);
 }
 
 #[test]
