@@ -158,7 +158,7 @@ impl Parts {
             resolv_conf: config.resolv_conf.clone(),
             pod_logs_dir: config.pod_logs_dir.clone(),
         };
-        let (facts, seen) = watch::channel(Arc::new(source.look(None)));
+        let (facts, seen) = watch::channel(Arc::new(source.first(&self.store)));
         let keep = source.keep(facts, self.status.clone(), clock.clone(), shutdown.clone());
         tasks.spawn("facts", async move {
             keep.await;

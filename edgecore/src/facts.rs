@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use edgecore_node::{Facts, NodeConfig};
 use edgecore_pods::spec::NodeFacts;
+use edgecore_store::Store;
 use edgecore_sync::LinkStatus;
 use edgecore_volumes::Quantity;
 use kit::{Clock, Shutdown};
@@ -27,11 +28,19 @@ pub(crate) struct Source {
 }
 
 impl Source {
+    /// The facts at the start. A node that boots with its link cut has the address that it reported last: pods on its
+    /// network are probed there, and told of it.
+    pub(crate) fn first(&self, store: &Store) -> NodeFacts {
+        let known = edgecore_node::known_address(&self.node, store).unwrap_or_else(|error| {
+            tracing::warn!(error = kit::errors::chain(&error), "the node's last address cannot be read");
+            None
+        });
+        self.look(known.into_iter().collect())
+    }
+
     /// The facts as of now. An address that cannot be found (a cut link) is the one known before.
-    pub(crate) fn look(&self, before: Option<&NodeFacts>) -> NodeFacts {
-        let known = || before.map(|before| before.host_ips.clone()).unwrap_or_default();
-        let host_ips =
-            edgecore_node::address(&self.node).map_or_else(known, |address| vec![address.to_string()]);
+    fn look(&self, known: Vec<String>) -> NodeFacts {
+        let host_ips = edgecore_node::address(&self.node).map_or(known, |address| vec![address.to_string()]);
         let allocatable: BTreeMap<_, _> = edgecore_node::allocatable(&self.machine, self.node.max_pods)
             .into_iter()
             .filter_map(|(name, quantity)| Some((name, Quantity::parse(&quantity).ok()?)))
@@ -65,7 +74,7 @@ impl Source {
                 _ = link.changed() => {}
             }
             facts.send_if_modified(|known| {
-                let now = self.look(Some(known));
+                let now = self.look(known.host_ips.clone());
                 let changed = **known != now;
                 if changed {
                     tracing::info!(addresses = ?now.host_ips, "the node's facts changed");

@@ -46,7 +46,6 @@ const RUNNING: Fields = &[
     ("imagePullSecrets", Any),
     ("initContainers", List(&Object(&[CONTAINER, &[("restartPolicy", OneOf(&["Always"]))]]))),
     ("os", Object(&[&[("name", OneOf(&["linux"]))]])),
-    ("readinessGates", Any),
     ("restartPolicy", OneOf(&["Always", "OnFailure", "Never"])),
     ("securityContext", POD_SECURITY),
     ("serviceAccount", Any),
@@ -82,7 +81,7 @@ const CONTAINER: Fields = &[
     ("readinessProbe", PROBE),
     // The API server's default; a resize that wants a restart would not get one.
     ("resizePolicy", List(&Object(&[&[("resourceName", Any), ("restartPolicy", OneOf(&["NotRequired"]))]]))),
-    ("resources", Object(&[&[("limits", AMOUNTS), ("requests", AMOUNTS)]])),
+    ("resources", Object(&[&[("limits", LIMITS), ("requests", REQUESTS)]])),
     ("securityContext", CONTAINER_SECURITY),
     ("startupProbe", PROBE),
     ("stdin", Any),
@@ -152,7 +151,9 @@ const PORT: Rule = Object(&[&[
     ("name", Any),
     ("protocol", OneOf(&["TCP", "UDP", "SCTP"])),
 ]]);
-const AMOUNTS: Rule = Keys(&["cpu", "memory", "ephemeral-storage"]);
+// What a container writes is not measured, so a limit on it would be ignored; what it asks for is the scheduler's business.
+const LIMITS: Rule = Keys(&["cpu", "memory"]);
+const REQUESTS: Rule = Keys(&["cpu", "memory", "ephemeral-storage"]);
 const MOUNT: Rule = Object(&[&[
     ("mountPath", Any),
     ("mountPropagation", OneOf(&["None", "HostToContainer", "Bidirectional"])),

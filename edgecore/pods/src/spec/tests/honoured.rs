@@ -152,3 +152,13 @@ fn hostile_pods_do_not_make_hostile_messages() {
         refused(&json!({"spec": {long.clone(): 1, "dnsPolicy": long}})).iter().all(|path| path.len() < 200)
     );
 }
+
+#[test]
+fn what_nothing_enforces_is_no_limit() {
+    let pod = |resources: serde_json::Value| serde_json::json!({"spec": {"containers": [{"name": "c", "resources": resources}]}});
+    let asked =
+        pod(serde_json::json!({"requests": {"ephemeral-storage": "1Gi"}, "limits": {"memory": "1Mi"}}));
+    assert_eq!(refused(&asked), Vec::<String>::new());
+    let limited = pod(serde_json::json!({"limits": {"ephemeral-storage": "1Gi"}}));
+    assert_eq!(refused(&limited), ["spec.containers[0].resources.limits.ephemeral-storage"]);
+}
