@@ -87,6 +87,9 @@ pub enum Refusal {
         "node name {0:?} is taken by another key (a token bound to exactly this name, created now, replaces it)"
     )]
     NameTaken(String),
+    /// A Node of this name is there, and is not for the taking.
+    #[error("a Node {0:?} exists already: {1}")]
+    NodeExists(String, &'static str),
     /// This node was revoked.
     #[error(
         "node {0:?} was revoked ({1}); a token bound to exactly this name, created now, lets it in again"
@@ -111,7 +114,7 @@ impl Refusal {
             | Self::Expired(_)
             | Self::UsedUp { .. }
             | Self::OtherName { .. } => StatusCode::FORBIDDEN,
-            Self::NameTaken(_) | Self::Revoked(..) => StatusCode::CONFLICT,
+            Self::NameTaken(_) | Self::NodeExists(..) | Self::Revoked(..) => StatusCode::CONFLICT,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -128,6 +131,7 @@ impl Refusal {
             | Self::UsedUp { .. }
             | Self::OtherName { .. }
             | Self::NameTaken(_)
+            | Self::NodeExists(..)
             | Self::Revoked(..)
             | Self::Csr(_) => None,
         }
@@ -144,6 +148,7 @@ impl Refusal {
             Self::UsedUp { .. } => "used_up",
             Self::OtherName { .. } => "other_name",
             Self::NameTaken(_) => "name_taken",
+            Self::NodeExists(..) => "node_exists",
             Self::Revoked(..) => "revoked",
             Self::Csr(_) => "csr",
             Self::Unavailable => "unavailable",

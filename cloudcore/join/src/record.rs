@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use crate::errors::{JoinError, Refusal};
 
 const PREFIX: &str = "node-identity-";
+/// By what an edge's Node is told from others; no node may set it on itself.
+const EDGE_LABEL: &str = "node-role.kubernetes.io/edge";
 /// Longest name of a ConfigMap, in bytes.
 const MAX_NAME: usize = 253;
 
@@ -71,6 +73,28 @@ pub(crate) fn bind(record: Option<&Record>, claim: &Claim<'_>, now: WallTime) ->
         Some((_, why)) => Refusal::Revoked(record.node.clone(), why.clone()),
         None => Refusal::NameTaken(record.node.clone()),
     })
+}
+
+/// Whether a Node that is there may become the claimed one's. Any other kubelet's Node is not for the taking; one of an
+/// edge whose record was lost goes to whoever was given its very name, and to nobody who only fits a pattern.
+pub(crate) fn may_take(
+    node: Option<&Value>,
+    record: Option<&Record>,
+    claim: &Claim<'_>,
+) -> Result<(), Refusal> {
+    let Some(node) = node else { return Ok(()) };
+    let refused = |why| Err(Refusal::NodeExists(claim.node.to_owned(), why));
+    if claim.exact.is_none() {
+        return refused("only a token bound to exactly this name may take over the Node of an edge");
+    }
+    let text = |pointer: &str| node.pointer(pointer).and_then(Value::as_str);
+    let uid = text("/metadata/uid");
+    let ours = uid.is_some() && record.is_some_and(|record| record.node_uid.as_deref() == uid);
+    let edge = node.pointer("/metadata/labels").is_some_and(|labels| labels.get(EDGE_LABEL).is_some());
+    if edge || ours {
+        return Ok(());
+    }
+    refused("it has no label node-role.kubernetes.io/edge: it is no edge's")
 }
 
 /// Whether a key is this node now; the error says why not.

@@ -1,6 +1,6 @@
 //! One join, from request to answer.
 
-use cloudcore_kube::path::{CONFIG_MAPS, SECRETS};
+use cloudcore_kube::path::{CONFIG_MAPS, NODES, SECRETS};
 use kit::Clock;
 use pki::{Authority, Bound, JoinAnswer, JoinRequest, NodeRequest, check_node_name};
 use serde_json::Value;
@@ -143,6 +143,10 @@ impl<A: Api> Join<A> {
         let held = object.as_ref().map(record::from_object).transpose()?;
         let claim = Claim { node, spki: csr.spki(), exact };
         let binding = record::bind(held.as_ref(), &claim, self.clock.wall())?;
+        if !matches!(binding, Binding::Keep(_)) {
+            let there = find(&self.api, &NODES.object("", node), &format!("Node {node}")).await?;
+            record::may_take(there.as_ref(), held.as_ref(), &claim)?;
+        }
         Ok((object, binding))
     }
 

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use cloudcore_join::{Denied, Identities};
+use cloudcore_join::{Api as _, Denied, Identities};
 use http::StatusCode;
 use kit::Clock;
 use pki::{Bound, Identity, NodeIdentity, NodeKey};
+use serde_json::json;
 
 use crate::rig::{Answer, NAMESPACE, Rig, forged, key, request};
 
@@ -78,6 +79,54 @@ async fn a_pattern_admits_new_names_and_takes_none_from_another_key() {
     assert!(status == StatusCode::CONFLICT && why.contains("taken by another key"), "{why}");
     // The same key needs no new right to its own name.
     rig.join(&another, "edge-1", &one).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_node_that_is_there_goes_to_no_stranger() {
+    let rig = Rig::new().await;
+    let label = json!({"node-role.kubernetes.io/edge": ""});
+    for (name, labels) in [("edge-1", label.clone()), ("worker-1", json!({"a": "b"})), ("plain", json!(null))]
+    {
+        let node = json!({"metadata": {"name": name, "uid": format!("u-{name}"), "labels": labels}});
+        rig.fake.create("/api/v1/nodes", &node).await.unwrap();
+    }
+    let any = rig.token(Bound::Pattern("*".to_owned()), 1).await;
+    for name in ["edge-1", "worker-1", "plain"] {
+        let (status, why) = rig.join(&any, name, &key()).await.unwrap_err();
+        assert!(status == StatusCode::CONFLICT && why.contains("exists already"), "{why}");
+    }
+    for name in ["worker-1", "plain"] {
+        let why = reason(rig.join(&rig.exact(name).await, name, &key()).await);
+        assert!(why.contains("no edge's"), "{why}");
+        let record = format!("/api/v1/namespaces/skerry-system/configmaps/node-identity-{name}");
+        assert_eq!(rig.fake.peek(&record), None);
+    }
+    // An edge whose record was lost.
+    rig.join(&rig.exact("edge-1").await, "edge-1", &key()).await.unwrap();
+    // None of that used the pattern up, and its node may come again when its Node is there.
+    let held = key();
+    rig.join(&any, "edge-2", &held).await.unwrap();
+    let node = json!({"metadata": {"name": "edge-2", "uid": "u", "labels": label}});
+    rig.fake.create("/api/v1/nodes", &node).await.unwrap();
+    rig.join(&any, "edge-2", &held).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_node_that_took_a_revoked_name_since_is_not_taken_over() {
+    let rig = Rig::new().await;
+    let identities = Identities::new(rig.fake.clone(), NAMESPACE, rig.clock.clone());
+    rig.join(&rig.exact("edge-1").await, "edge-1", &key()).await.unwrap();
+    identities.registered("edge-1", "u-mine").await.unwrap();
+    identities.revoke("edge-1", "the Node was deleted").await.unwrap();
+    let node = json!({"metadata": {"name": "edge-1", "uid": "u-other"}});
+    rig.fake.create("/api/v1/nodes", &node).await.unwrap();
+    let why = reason(rig.join(&rig.exact("edge-1").await, "edge-1", &key()).await);
+    assert!(why.contains("no edge's"), "{why}");
+    // The very Node it had, only its label is gone, is still its own.
+    let mut node = rig.fake.peek("/api/v1/nodes/edge-1").unwrap();
+    node["metadata"]["uid"] = json!("u-mine");
+    rig.fake.replace("/api/v1/nodes/edge-1", &node).await.unwrap();
+    rig.join(&rig.exact("edge-1").await, "edge-1", &key()).await.unwrap();
 }
 
 #[tokio::test]
