@@ -199,11 +199,18 @@ pub(crate) fn from_secret(id: &str, secret: &Value) -> Result<Grant, JoinError> 
             .and_then(|hash| SecretHash::parse(&hash))
             .ok_or_else(|| damaged("secretSha256"))?,
         bound,
-        issued: millis("issued").ok_or_else(|| damaged("issued"))?,
+        issued: issued(millis("issued").ok_or_else(|| damaged("issued"))?, secret),
         expires: millis("expires").ok_or_else(|| damaged("expires"))?,
         uses: text("uses").and_then(|uses| uses.parse().ok()).ok_or_else(|| damaged("uses"))?,
         used: serde_json::from_str(&used).map_err(|_| damaged("used"))?,
     })
+}
+
+/// When a token was issued. Its maker's clock only tells where in the second of the Secret's creation that was: it is
+/// compared with times that others wrote, and may be wrong by hours.
+fn issued(claimed: WallTime, secret: &Value) -> WallTime {
+    let created = secret.pointer("/metadata/creationTimestamp").and_then(Value::as_str);
+    created.and_then(WallTime::parse).map_or(claimed, |from| claimed.clamp(from, from.plus_millis(999)))
 }
 
 #[cfg(test)]

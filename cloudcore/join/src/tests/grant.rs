@@ -97,3 +97,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_cluster_says_when_a_token_was_issued() {
+    let secret = TokenSecret::generate().unwrap();
+    let issued = |claimed: i64, created: Value| {
+        let made = Grant { issued: WallTime(claimed), ..grant(&secret, Bound::Node("n".to_owned()), 1) };
+        let mut object = to_secret(&made, "ns");
+        object["metadata"]["creationTimestamp"] = created;
+        from_secret(&made.id, &object).unwrap().issued.0
+    };
+    let created = || json!("1970-01-01T00:16:40Z");
+    // Within that second its maker's word counts, a clock that is fast or slow does not.
+    assert_eq!(issued(1_000_500, created()), 1_000_500);
+    assert_eq!(issued(9_000_000, created()), 1_000_999);
+    assert_eq!(issued(5, created()), 1_000_000);
+    // As kept by whatever tells no time.
+    assert_eq!(issued(5, json!("?")), 5);
+}
