@@ -50,7 +50,7 @@ impl Index {
         Arc::new(KindObserver { index: self.clone(), kind })
     }
 
-    /// Kinds of which no complete list was read yet.
+    /// Kinds of which no list was read to its end yet.
     pub fn unlisted(&self) -> Vec<Kind> {
         self.state().unlisted()
     }

@@ -9,7 +9,8 @@
 //! - Interest is by reference counts: a node wants its own Node, its pods, what those pods name, and the Services
 //!   whose environment variables they get. Only connected nodes cost more than their pods' entries.
 //! - Absence is known or it is not ([`Index::may_delete`]): from a kind that is not listed, or whose watch is broken,
-//!   nothing is deleted on any edge, and an object that exists but cannot be read is left as the edge has it.
+//!   or of which something was skipped whose UID is not known, nothing is deleted on any edge, and an object that
+//!   exists but cannot be read is left as the edge has it.
 //!
 //! Deliberately absent: requests to the API server, sessions, time.
 

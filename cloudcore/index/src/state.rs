@@ -23,8 +23,10 @@ pub(crate) struct KindState {
     by_name: BTreeMap<NameKey, Arc<str>>,
     /// Objects that exist but were never readable.
     unreadable: BTreeSet<Box<str>>,
-    /// A complete list was read.
+    /// A list was read to its end.
     listed: bool,
+    /// Since the last list that told every UID something was there whose UID is not known: it may be any object.
+    unnamed: bool,
     /// The watch runs.
     healthy: bool,
     pub(crate) resource_version: Box<str>,
@@ -69,7 +71,7 @@ impl State {
         state.objects.get(state.by_name.get(&name_key(namespace, name))?)
     }
 
-    /// Kinds of which no complete list was read yet.
+    /// Kinds of which no list was read to its end yet.
     pub(crate) fn unlisted(&self) -> Vec<Kind> {
         KINDS.into_iter().filter(|kind| !self.kind(*kind).listed).collect()
     }
@@ -77,7 +79,10 @@ impl State {
     /// Whether an object of this kind that is not in a desired set is known not to belong there. What pods name is
     /// only known as far as all pods are.
     pub(crate) fn may_delete(&self, kind: Kind) -> bool {
-        let sure = |kind: Kind| self.kind(kind).listed && self.kind(kind).healthy;
+        let sure = |kind: Kind| {
+            let state = self.kind(kind);
+            state.listed && state.healthy && !state.unnamed
+        };
         sure(kind) && (kind == Kind::Pod || (sure(Kind::Pod) && self.kind(Kind::Pod).unreadable.is_empty()))
     }
 
@@ -130,14 +135,18 @@ impl State {
         self.reconcile_watchers(kind, &name, &old.uid);
     }
 
-    /// A complete list was read: what is not in it is gone. `None`: there is something that nobody can name.
+    /// A list was read to its end: what is not in it is gone. `None`: there is something that nobody can name, so
+    /// nothing is known to be gone, and what could be read is served all the same. Nodes are no such case at first:
+    /// one that is not there counts as deleted, and its edge would be shut out.
     pub(crate) fn listed(&mut self, kind: Kind, seen: Option<&BTreeSet<String>>) {
         let state = self.kind_mut(kind);
         let Some(seen) = seen else {
-            state.listed = false;
+            state.unnamed = true;
+            state.listed |= kind != Kind::Node;
             return;
         };
         state.listed = true;
+        state.unnamed = false;
         state.healthy = true;
         state.unreadable.retain(|uid| seen.contains(&**uid));
         let gone: Vec<_> = state.objects.keys().filter(|uid| !seen.contains(&***uid)).cloned().collect();
@@ -151,6 +160,7 @@ impl State {
     pub(crate) fn skipped(&mut self, kind: Kind, uid: &str) {
         let state = self.kind_mut(kind);
         if uid.is_empty() {
+            state.unnamed = true;
             return;
         }
         if !state.objects.contains_key(uid) {

@@ -39,12 +39,13 @@ pub struct Source {
 pub trait Observer: Send + Sync + 'static {
     /// An object as it is now. `Err` says what in it cannot be read; the watch then names and counts it.
     fn applied(&self, raw: &[u8]) -> Result<(), String>;
-    /// An object could not be read and was skipped; its name is as complete as could be made out.
+    /// An object could not be read and was skipped; its name is as complete as could be made out. Without a UID it
+    /// may be any object, and the next list with [`Observer::listed`] of all UIDs tells.
     fn skipped(&self, named: &Named);
     /// An object is gone.
     fn deleted(&self, uid: &str);
-    /// A list is complete: whatever is not among these UIDs is gone. `None` where an item could not be named, so
-    /// that absence is not known.
+    /// A list is complete: whatever is not among these UIDs is gone. `None` where the UID of an item is not known for
+    /// sure, so that absence is not known.
     fn listed(&self, seen: Option<&BTreeSet<String>>);
     /// Everything up to this resourceVersion was seen.
     fn progressed(&self, resource_version: &str);

@@ -48,6 +48,38 @@ fn a_list_forgets_only_what_it_did_not_see() {
 }
 
 #[test]
+fn something_without_a_uid_may_be_anything_until_a_list_tells_all() {
+    for listed in [false, true] {
+        let index = Index::new();
+        for kind in KINDS {
+            index.observer(kind).listed(Some(&BTreeSet::new()));
+        }
+        apply(&index, Kind::Pod, &pod("p", "up", "n", "c", "s"));
+        if listed {
+            index.observer(Kind::Pod).listed(None);
+        } else {
+            index.observer(Kind::Pod).skipped(&Named::default());
+        }
+        index.observer(Kind::Pod).healthy();
+        assert!(KINDS.into_iter().all(|kind| !index.may_delete(kind)));
+        assert!(index.unlisted().is_empty(), "the others are served");
+        index.observer(Kind::Pod).listed(Some(&uids(&["up"])));
+        assert!(KINDS.into_iter().all(|kind| index.may_delete(kind)));
+    }
+}
+
+#[test]
+fn nodes_are_not_listed_before_every_one_of_them_is_known() {
+    let index = Index::new();
+    for kind in KINDS {
+        index.observer(kind).listed(None);
+    }
+    assert_eq!(index.unlisted(), [Kind::Node]);
+    index.observer(Kind::Node).listed(Some(&BTreeSet::new()));
+    assert!(index.unlisted().is_empty());
+}
+
+#[test]
 fn what_exists_and_was_never_readable_is_not_absent() {
     let index = Index::new();
     for kind in KINDS {

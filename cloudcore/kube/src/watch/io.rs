@@ -162,7 +162,7 @@ impl<O: Observer> Watch<O> {
         Ok((version, heal_at))
     }
 
-    /// Takes the items of a page; `true` where one could not even be named.
+    /// Takes the items of a page; `true` where the UID of one is not known for sure.
     fn take(&self, page: &Page<'_>, seen: &mut BTreeSet<String>) -> bool {
         let mut unnamed = false;
         let damaged = page.unbalanced.map(|raw| (raw, Err("brackets or quotes do not match".to_owned())));

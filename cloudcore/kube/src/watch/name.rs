@@ -14,7 +14,7 @@ pub struct Named {
     pub namespace: String,
     /// Name; empty where unknown.
     pub name: String,
-    /// UID; empty where unknown.
+    /// UID; empty where it is not known for sure.
     pub uid: String,
 }
 
@@ -30,18 +30,27 @@ impl fmt::Display for Named {
     }
 }
 
-/// Names an object as well as its bytes allow: by its metadata where they are JSON, else by the first fields of
-/// these names in the text, which are the metadata's, since that stands first.
+/// Names an object, or the one of a watch's line, as well as its bytes allow.
+///
+/// Namespace and name are for people: where the metadata does not tell them, the first fields of these names in the
+/// text do. The UID decides what is believed to exist, so only the metadata's own counts: the first one in the text
+/// may be an owner's.
 pub(super) fn name(raw: &[u8]) -> Named {
     let read = serde_json::from_slice::<Value>(raw).ok();
+    let metadata = read.as_ref().and_then(|value| {
+        let object = value.get("object").unwrap_or(value);
+        object.get("metadata")
+    });
+    let own = |key: &str| metadata?.get(key)?.as_str().map(str::to_owned);
     let field = |key: &str| {
-        read.as_ref()
-            .and_then(|value| value.pointer(&format!("/metadata/{key}"))?.as_str().map(str::to_owned))
+        own(key)
             .or_else(|| find(raw, key))
             .map(|text| text.chars().filter(char::is_ascii_graphic).take(MAX_NAME).collect())
             .unwrap_or_default()
     };
-    Named { namespace: field("namespace"), name: field("name"), uid: field("uid") }
+    let whole = |uid: &String| uid.len() <= MAX_NAME && uid.chars().all(|letter| letter.is_ascii_graphic());
+    let uid = own("uid").filter(whole).unwrap_or_default();
+    Named { namespace: field("namespace"), name: field("name"), uid }
 }
 
 /// The string behind the first `"key":"`.
@@ -62,8 +71,24 @@ mod tests {
         let whole = name(br#"{"metadata":{"name":"a","namespace":"n","uid":"u"},"spec":7}"#);
         assert_eq!(whole.to_string(), "n/a (u)");
         let cut = name(br#"{"metadata":{"name":"a","namespace":"n","uid":"u"},"spec":{"no"#);
-        assert_eq!(cut, whole);
+        assert_eq!(cut.to_string(), "n/a", "what is cut may have any UID");
+        let event = name(
+            br#"{"type":"ADDED","object":{"metadata":{"name":"a","namespace":"n","uid":"u"},"spec":7}}"#,
+        );
+        assert_eq!(event, whole);
         assert_eq!(name(br#"{"metadata":{"name":7}}"#).to_string(), "(no name)");
         assert_eq!(name(b"\xff\xfe"), Named::default());
+    }
+
+    #[test]
+    fn an_owner_s_uid_is_never_taken_for_the_object_s_own() {
+        let owners = r#""ownerReferences":[{"kind":"ReplicaSet","name":"r","uid":"u-owner"}]"#;
+        for own in [r#""uid":7"#, r#""uiX":"u""#, r#""uid":"u\n""#] {
+            let item = format!(r#"{{"metadata":{{"name":"a","namespace":"n",{owners},{own}}}}}"#);
+            assert_eq!(name(item.as_bytes()).to_string(), "n/a", "{item}");
+            let event = format!(r#"{{"type":"MODIFIED","object":{item}}}"#);
+            assert_eq!(name(event.as_bytes()).to_string(), "n/a", "{event}");
+            assert_eq!(name(&item.as_bytes()[..item.len() - 1]).to_string(), "n/a");
+        }
     }
 }
