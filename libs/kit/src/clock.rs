@@ -224,7 +224,7 @@ mod tests {
         clock.not_before(WallTime(90_000_000));
         assert_eq!(clock.wall(), WallTime(90_000_000));
         clock.learn(WallTime(1_000_500));
-        assert_eq!(clock.wall(), WallTime(1_000_000));
+        assert_eq!(clock.wall(), WallTime(1_000_500));
     }
 
     #[test]
