@@ -12,7 +12,8 @@ use crate::runtime::PullAuth;
 /// When an image is pulled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PullPolicy {
-    /// Before every start; without the registry the container does not start, as upstream has it.
+    /// Before every start. Without the registry the first start fails, as upstream has it; a pod that ran before goes on
+    /// with the image it ran, since offline is normal here.
     Always,
     /// Where it is not on the node.
     IfNotPresent,
@@ -29,6 +30,23 @@ pub fn pull_policy(container: &Container) -> PullPolicy {
         _ if tag(container.image.as_deref().unwrap_or_default()) == Some("latest") => PullPolicy::Always,
         _ => PullPolicy::IfNotPresent,
     }
+}
+
+/// Whether a pull failed because no registry answered at all. A registry that answered (no such image, no such rights)
+/// has the last word.
+pub fn unanswered(message: &str) -> bool {
+    const SILENCE: [&str; 8] = [
+        "no such host",
+        "network is unreachable",
+        "no route to host",
+        "connection refused",
+        "connection reset",
+        "i/o timeout",
+        "server misbehaving",
+        "deadline exceeded",
+    ];
+    let message = message.to_ascii_lowercase();
+    SILENCE.iter().any(|words| message.contains(words))
 }
 
 /// The tag an image name means; none where it names a digest.
@@ -121,6 +139,20 @@ fn fits(key: &str, image: &str) -> bool {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_silent_registry_is_told_from_one_that_says_no() {
+        for silent in [
+            "failed to do request: Head \"https://r.example/v2/a/manifests/1\": dial tcp: lookup r.example: no such host",
+            "dial tcp 10.0.0.1:443: connect: network is unreachable",
+            "dial tcp 10.0.0.1:443: i/o timeout",
+        ] {
+            assert!(unanswered(silent), "{silent}");
+        }
+        for answered in ["r.example/a:1: not found", "401 Unauthorized", "pull access denied"] {
+            assert!(!unanswered(answered), "{answered}");
+        }
+    }
 
     #[test]
     fn latest_is_pulled_always() {

@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Container;
 use crate::desired::Desired;
 use crate::event::Event;
 use crate::handler::of_hook;
-use crate::image::{PullPolicy, credentials, pull_policy};
+use crate::image::{PullPolicy, credentials, pull_policy, unanswered};
 use crate::io::files::{blocking, planned};
 use crate::io::handler::Answer;
 use crate::io::shared::Shared;
@@ -88,7 +88,7 @@ async fn run<R: Runtime>(
     let sandbox = sandbox_spec(&desired.pod, &shared.facts(), home.attempt)
         .map_err(|error| config(error.to_string()))?
         .spec;
-    let image = image(shared, desired, container, &sandbox).await?;
+    let image = image(shared, desired, container, &sandbox, attempt > 0).await?;
     let spec = made_out(shared, desired, container, home, &image, attempt).await?;
     let id = shared
         .runtime
@@ -125,12 +125,14 @@ async fn run<R: Runtime>(
     }
 }
 
-/// The image, on the node.
+/// The image, on the node. `ran` says that this pod ran this container before: where its policy is `Always` and no
+/// registry answers, it then goes on with the image it has, or a node that is offline would lose it for good.
 async fn image<R: Runtime>(
     shared: &Arc<Shared<R>>,
     desired: &Desired,
     container: &Container,
     sandbox: &SandboxSpec,
+    ran: bool,
 ) -> Result<Image, Problem> {
     let name = container.image.as_deref().unwrap_or_default();
     let tell = |warning: bool, reason: &str, note: String| {
@@ -143,7 +145,7 @@ async fn image<R: Runtime>(
             Problem { image: true, ..Problem::runtime("ImageInspectError", &error) }
         }
     })?;
-    match (policy, present) {
+    let fallback = match (policy, present) {
         (PullPolicy::IfNotPresent | PullPolicy::Never, Some(image)) => {
             tell(false, "Pulled", format!("Container image \"{name}\" already present on machine"));
             return Ok(image);
@@ -153,8 +155,24 @@ async fn image<R: Runtime>(
             tell(true, "ErrImageNeverPull", message.clone());
             return Err(Problem::image("ErrImageNeverPull", message));
         }
-        (PullPolicy::Always, _) | (PullPolicy::IfNotPresent, None) => {}
-    }
+        (PullPolicy::Always, present) => present.filter(|_| ran),
+        (PullPolicy::IfNotPresent, None) => None,
+    };
+    pull(shared, desired, container, sandbox, fallback).await
+}
+
+/// Fetches the image. `fallback` is what may be used where no registry answers.
+async fn pull<R: Runtime>(
+    shared: &Arc<Shared<R>>,
+    desired: &Desired,
+    container: &Container,
+    sandbox: &SandboxSpec,
+    fallback: Option<Image>,
+) -> Result<Image, Problem> {
+    let name = container.image.as_deref().unwrap_or_default();
+    let tell = |warning: bool, reason: &str, note: String| {
+        shared.events.tell(Event::container(desired, &container.name, warning, reason, note));
+    };
     let secrets = pull_secrets(shared, desired)
         .map_err(|error| Problem::image("ErrImagePull", kit::errors::chain(&error)))?;
     let (auth, bad) = credentials(name, &secrets);
@@ -178,6 +196,12 @@ async fn image<R: Runtime>(
         }
         Err(error) => {
             tell(true, "Failed", format!("Failed to pull image \"{name}\": {error}"));
+            if let Some(image) = fallback.filter(|_| unanswered(&error.to_string())) {
+                let note =
+                    format!("No registry answers: container image \"{name}\" is the one this pod ran before");
+                tell(true, "PulledBefore", note);
+                return Ok(image);
+            }
             Err(match error {
                 RuntimeError::Image { reason, message } => Problem::image(reason, message),
                 // A pull that took too long looks like this too: it waits like any failed pull.
