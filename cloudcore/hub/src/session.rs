@@ -39,6 +39,8 @@ pub trait Desired {
     fn snapshot(&self) -> Vec<(Kind, Arc<str>, Version)>;
     /// Whether what is not in the set is known not to belong there.
     fn may_delete(&self, kind: Kind, uid: &str) -> bool;
+    /// Whether the set is still this session's: once a newer session has it, it looks empty from here.
+    fn is_current(&self) -> bool;
     /// The resourceVersions the set was read at.
     fn seen(&self) -> Vec<KindVersion>;
 }
@@ -53,7 +55,11 @@ impl Desired for Subscription {
     }
 
     fn may_delete(&self, kind: Kind, uid: &str) -> bool {
-        self.index().may_delete(kind) && !self.index().is_unreadable(kind, uid)
+        Self::may_delete(self, kind, uid)
+    }
+
+    fn is_current(&self) -> bool {
+        Self::is_current(self)
     }
 
     fn seen(&self) -> Vec<KindVersion> {
@@ -232,8 +238,11 @@ impl Session {
         self.compare_at
     }
 
-    /// What is to be sent now: as much as fits the window.
+    /// What is to be sent now: as much as fits the window, and nothing from a session that was superseded.
     pub fn pump(&mut self, desired: &impl Desired, now: Elapsed) -> Vec<Outgoing> {
+        if !desired.is_current() {
+            return Vec::new();
+        }
         if self.compare_at.is_some_and(|at| at <= now) {
             self.compare_at = None;
             self.comparing = Some(Vec::new());
@@ -252,7 +261,8 @@ impl Session {
             }
             out.push(self.send(step));
         }
-        if sent_all && self.sync_due && !self.window_is_full() {
+        // Asked again: where the set was lost in between, what it was read from says nothing of the rest.
+        if sent_all && self.sync_due && !self.window_is_full() && desired.is_current() {
             out.push(self.sync_point(desired));
         }
         out

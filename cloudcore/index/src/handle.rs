@@ -168,6 +168,19 @@ impl Subscription {
         self.index.state().followed(&self.node, self.id)?.get(kind, uid).cloned()
     }
 
+    /// Whether nobody else follows the node by now. Once somebody does, this one sees an empty set.
+    pub fn is_current(&self) -> bool {
+        self.index.state().followed(&self.node, self.id).is_some()
+    }
+
+    /// Whether an object that [`Subscription::get`] did not give is known not to belong to the set.
+    pub fn may_delete(&self, kind: Kind, uid: &str) -> bool {
+        let mut state = self.index.state();
+        state.may_delete(kind)
+            && !state.is_unreadable(kind, uid)
+            && state.followed(&self.node, self.id).is_some()
+    }
+
     /// Digest and number of all objects desired.
     pub fn digest(&self) -> (Digest, usize) {
         let mut state = self.index.state();

@@ -19,11 +19,12 @@ use crate::session::{Desired, Session};
 struct World {
     objects: BTreeMap<(Kind, Arc<str>), Arc<Object>>,
     unsure: BTreeSet<Kind>,
+    superseded: bool,
 }
 
 impl Desired for World {
     fn get(&self, kind: Kind, uid: &str) -> Option<Arc<Object>> {
-        self.objects.get(&(kind, uid.into())).cloned()
+        self.objects.get(&(kind, uid.into())).filter(|_| !self.superseded).cloned()
     }
 
     fn snapshot(&self) -> Vec<(Kind, Arc<str>, Version)> {
@@ -31,7 +32,11 @@ impl Desired for World {
     }
 
     fn may_delete(&self, kind: Kind, _uid: &str) -> bool {
-        !self.unsure.contains(&kind)
+        !self.superseded && !self.unsure.contains(&kind)
+    }
+
+    fn is_current(&self) -> bool {
+        !self.superseded
     }
 
     fn seen(&self) -> Vec<KindVersion> {
@@ -212,6 +217,23 @@ fn nothing_is_deleted_that_is_not_known_to_be_gone() {
     world.unsure.clear();
     settle(&mut session, &world, &mut edge, Elapsed::default());
     assert_eq!((edge.held.len(), edge.in_sync), (0, true));
+}
+
+#[test]
+fn a_superseded_session_sends_nothing_more() {
+    let mut world = World::default();
+    world.put(Kind::Pod, "a", "1");
+    let mut edge = Edge::default();
+    let mut session = connect(&world, &mut edge);
+    world.superseded = true;
+    session.changed([(Kind::Pod, "a".into())]);
+    assert_eq!(session.pump(&world, Elapsed::default()), []);
+    // Nor where it was opened by an edge that holds something else, and is superseded before the comparison.
+    world.put(Kind::Pod, "b", "1");
+    let (mut session, first) = Session::open(all_kinds(), &edge.digest().to_vec(), 1, &world);
+    assert!(edge.take(first));
+    session.inventory(edge.inventory(), &world).unwrap();
+    assert_eq!(session.pump(&world, Elapsed::default()), []);
 }
 
 #[test]

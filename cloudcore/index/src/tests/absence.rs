@@ -96,6 +96,24 @@ fn what_exists_and_was_never_readable_is_not_absent() {
 }
 
 #[test]
+fn who_follows_no_more_knows_of_no_absence() {
+    let index = Index::new();
+    for kind in KINDS {
+        index.observer(kind).listed(Some(&BTreeSet::new()));
+    }
+    apply(&index, Kind::Pod, &pod("p", "up", "n", "c", "s"));
+    let former = index.subscribe("n");
+    assert!(former.get(Kind::Pod, "up").is_some() && former.is_current());
+    assert!(former.may_delete(Kind::Pod, "gone"));
+    let latter = index.subscribe("n");
+    assert!(former.get(Kind::Pod, "up").is_none() && !former.is_current());
+    assert!(KINDS.into_iter().all(|kind| !former.may_delete(kind, "up")));
+    assert!(latter.get(Kind::Pod, "up").is_some() && latter.may_delete(Kind::Pod, "gone"));
+    index.observer(Kind::Pod).skipped(&Named { uid: "ux".into(), ..Named::default() });
+    assert!(!latter.may_delete(Kind::Pod, "ux") && latter.may_delete(Kind::Pod, "gone"));
+}
+
+#[test]
 fn a_deleted_node_is_told_once() {
     let index = Index::new();
     apply(&index, Kind::Node, &super::node("n", "un"));
