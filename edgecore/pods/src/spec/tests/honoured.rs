@@ -155,10 +155,9 @@ fn hostile_pods_do_not_make_hostile_messages() {
 
 #[test]
 fn what_nothing_enforces_is_no_limit() {
-    let pod = |resources: serde_json::Value| serde_json::json!({"spec": {"containers": [{"name": "c", "resources": resources}]}});
-    let asked =
-        pod(serde_json::json!({"requests": {"ephemeral-storage": "1Gi"}, "limits": {"memory": "1Mi"}}));
+    let pod = |resources: Value| json!({"spec": {"containers": [{"name": "c", "resources": resources}]}});
+    let asked = pod(json!({"requests": {"ephemeral-storage": "1Gi"}, "limits": {"memory": "1Mi"}}));
     assert_eq!(refused(&asked), Vec::<String>::new());
-    let limited = pod(serde_json::json!({"limits": {"ephemeral-storage": "1Gi"}}));
+    let limited = pod(json!({"limits": {"ephemeral-storage": "1Gi"}}));
     assert_eq!(refused(&limited), ["spec.containers[0].resources.limits.ephemeral-storage"]);
 }
