@@ -32,6 +32,10 @@ impl Identities for Records {
         self.identities.node_uid(node).await.map_err(|error| chain(&error))
     }
 
+    async fn since(&self, node: &str) -> Result<Option<kit::WallTime>, String> {
+        self.identities.since(node).await.map_err(|error| chain(&error))
+    }
+
     async fn registered(&self, node: &str, uid: &str) -> Result<(), String> {
         self.identities.registered(node, uid).await.map_err(|error| chain(&error))
     }

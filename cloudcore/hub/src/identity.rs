@@ -19,6 +19,9 @@ pub trait Identities: Send + Sync + 'static {
     /// The UID of the Node that the node's key was last seen with. The error says why it cannot be told now.
     fn node_uid(&self, node: &str) -> impl Future<Output = Result<Option<String>, String>> + Send;
 
+    /// When the node's record was made, by the API server's clock; `None` where it cannot be told from the record.
+    fn since(&self, node: &str) -> impl Future<Output = Result<Option<kit::WallTime>, String>> + Send;
+
     /// The node's Node exists, with this UID. Called often; written once. The error says why it was not.
     fn registered(&self, node: &str, uid: &str) -> impl Future<Output = Result<(), String>> + Send;
 

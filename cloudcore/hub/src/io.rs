@@ -4,6 +4,7 @@ mod catch_up;
 mod health;
 mod lease;
 mod live;
+mod node;
 mod open;
 
 use std::collections::BTreeMap;

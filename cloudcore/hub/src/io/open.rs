@@ -8,7 +8,7 @@ use link::{Connection, FrameReceiver, FrameSender};
 use wire::{Hello, Kind, PROJECTION_VERSION, Refused, RefusedCode, Welcome, up_frame};
 
 use super::lease::{Held, Keeper};
-use super::{Inner, catch_up, live, reason, within};
+use super::{Inner, catch_up, live, node, reason, within};
 use crate::admit::{Agreed, Terms, admit};
 use crate::identity::{Denied, Identities};
 use crate::upstream::Upstream;
@@ -83,11 +83,11 @@ async fn turn_away<I: Identities, U: Upstream>(
     }
 }
 
-fn not_ready(reason: String) -> Refused {
+pub(super) fn not_ready(reason: String) -> Refused {
     Refused { code: RefusedCode::NotReady.into(), reason, retry_after_ms: 1_000 }
 }
 
-fn revoked(reason: String) -> Refused {
+pub(super) fn revoked(reason: String) -> Refused {
     Refused { code: RefusedCode::Revoked.into(), reason, retry_after_ms: 60_000 }
 }
 
@@ -107,21 +107,12 @@ async fn open<I: Identities, U: Upstream>(
         Err(Denied::Unavailable(reason)) => return Err(not_ready(reason)),
     }
     catch_up::catch_up(&parts.client, &parts.index, &parts.watches, &hello.seen).await.map_err(not_ready)?;
-    let node = parts.index.named(Kind::Node, "", &identity.node);
-    match &node {
-        None => {
-            let known = parts.identities.node_uid(&identity.node).await.map_err(not_ready)?;
-            // Deleted while nobody was looking: the same as if somebody had. What the edge itself remembers does not
-            // count: it may have joined again since.
-            if known.is_some() {
-                inner.revoke(&identity.node).await;
-                return Err(revoked(format!("the Node {} was deleted from the cluster", identity.node)));
-            }
-        }
-        Some(node) if !hello.node_uid.is_empty() && *node.uid != *hello.node_uid => {
-            tracing::info!(node = identity.node, was = hello.node_uid, is = %node.uid, "Node was made anew");
-        }
-        Some(_) => {}
+    let node = node::own(inner, &identity.node).await?;
+    if let Some(node) = &node
+        && !hello.node_uid.is_empty()
+        && *node.uid != *hello.node_uid
+    {
+        tracing::info!(node = identity.node, was = hello.node_uid, is = %node.uid, "Node was made anew");
     }
     let keeper = Keeper::new(&parts.client, &identity.node, &inner.config.replica);
     let uid = node.as_ref().map_or("", |node| &*node.uid);

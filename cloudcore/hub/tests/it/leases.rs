@@ -1,6 +1,6 @@
 //! Leases with resourceVersions, over HTTP: all of the API server that a session needs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use cloudcore_kube::Client;
@@ -15,6 +15,8 @@ struct Store {
     version: u64,
     /// Who wrote, by the header that says as whom.
     users: Vec<String>,
+    /// Paths that may not be read.
+    forbidden: BTreeSet<String>,
 }
 
 /// The server.
@@ -64,6 +66,21 @@ impl Leases {
         lease["metadata"]["resourceVersion"] = Value::from(version);
     }
 
+    /// Puts a Node there.
+    pub(crate) fn put_node(&self, name: &str, node: Value) {
+        self.store.lock().unwrap().objects.insert(format!("/api/v1/nodes/{name}"), node);
+    }
+
+    /// Takes a path away from whoever reads it, or gives it back.
+    pub(crate) fn forbid(&self, path: &str, forbidden: bool) {
+        let mut store = self.store.lock().unwrap();
+        if forbidden {
+            store.forbidden.insert(path.to_owned());
+        } else {
+            store.forbidden.remove(path);
+        }
+    }
+
     pub(crate) fn users(&self) -> Vec<String> {
         self.store.lock().unwrap().users.clone()
     }
@@ -73,6 +90,9 @@ impl Store {
     fn answer(&mut self, method: &str, path: &str, body: &[u8]) -> (u16, Value) {
         let conflict = (409, json!({"reason": "Conflict", "message": "changed"}));
         let mut sent: Value = serde_json::from_slice(body).unwrap_or_default();
+        if self.forbidden.contains(path) {
+            return (403, json!({"reason": "Forbidden", "message": "not now"}));
+        }
         match (method, self.objects.get(path)) {
             ("GET", Some(found)) => return (200, found.clone()),
             ("GET", None) => return (404, json!({"reason": "NotFound", "message": "no such lease"})),

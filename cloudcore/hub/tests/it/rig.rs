@@ -40,6 +40,10 @@ impl Identities for Known {
         Ok(self.uids.lock().unwrap().get(node).cloned())
     }
 
+    async fn since(&self, _node: &str) -> Result<Option<WallTime>, String> {
+        Ok(Some(WallTime(1_767_225_600_000)))
+    }
+
     async fn registered(&self, node: &str, uid: &str) -> Result<(), String> {
         self.uids.lock().unwrap().insert(node.to_owned(), uid.to_owned());
         Ok(())

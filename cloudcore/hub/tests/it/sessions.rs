@@ -105,6 +105,45 @@ async fn who_may_not_is_told_why() {
 }
 
 #[tokio::test]
+async fn a_node_that_cannot_be_read_is_not_taken_for_deleted() {
+    let rig = Rig::start().await;
+    rig.identities.registered("edge-1", "u-n").await.unwrap();
+    let code = || async {
+        let mut edge = rig.greeted(hello()).await;
+        hears!(edge, Refused).code
+    };
+    rig.leases.forbid("/api/v1/nodes/edge-1", true);
+    assert_eq!(code().await, RefusedCode::NotReady as i32);
+    // It is there, and not in the index.
+    rig.leases.forbid("/api/v1/nodes/edge-1", false);
+    rig.leases.put_node("edge-1", json!({"metadata": {"name": "edge-1", "uid": "u-n"}}));
+    assert_eq!(code().await, RefusedCode::NotReady as i32);
+    rig.apply(Kind::Node, &json!({"metadata": {"name": "edge-1", "uid": "u-n", "resourceVersion": "1"}}));
+    open(&rig).await;
+}
+
+#[tokio::test]
+async fn a_node_of_another_machine_is_no_edges() {
+    let rig = Rig::start().await;
+    let node = |uid: &str, created: &str| {
+        let metadata =
+            json!({"name": "edge-1", "uid": uid, "resourceVersion": "1", "creationTimestamp": created});
+        json!({ "metadata": metadata })
+    };
+    let old = node("u-old", "2025-01-01T00:00:00Z");
+    rig.leases.put_node("edge-1", old.clone());
+    rig.apply(Kind::Node, &old);
+    let mut edge = rig.greeted(hello()).await;
+    let refused = hears!(edge, Refused);
+    assert_eq!(refused.code, RefusedCode::Other as i32);
+    assert!(refused.reason.contains("not this edge's"), "{}", refused.reason);
+    assert!(rig.leases.users().is_empty(), "nothing was asked as that node");
+    // One that was made since the edge joined is its own.
+    rig.leases.put_node("edge-1", node("u-old", "2026-01-01T00:00:00Z"));
+    open(&rig).await;
+}
+
+#[tokio::test]
 async fn a_node_that_joined_again_may_remember_another_life() {
     let rig = Rig::start().await;
     let mut edge = rig.greeted(Hello { node_uid: "u-old".into(), ..hello() }).await;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use cloudcore_kube::path::CONFIG_MAPS;
 use cloudcore_kube::watch::{Named, Observer, Source, Watch};
 use cloudcore_kube::{Client, KubeError};
-use kit::Clock;
+use kit::{Clock, WallTime};
 use pki::Identity;
 use serde_json::Value;
 
@@ -81,6 +81,13 @@ impl<A: Api> Identities<A> {
     pub async fn node_uid(&self, node: &str) -> Result<Option<String>, JoinError> {
         let object = self.read(node).await?;
         Ok(object.as_ref().map(record::from_object).transpose()?.and_then(|held| held.node_uid))
+    }
+
+    /// When the node's record was made, by the API server's clock.
+    pub async fn since(&self, node: &str) -> Result<Option<WallTime>, JoinError> {
+        let object = self.read(node).await?;
+        let made = object.as_ref().and_then(|object| object.pointer("/metadata/creationTimestamp"));
+        Ok(made.and_then(Value::as_str).and_then(WallTime::parse))
     }
 
     /// The node's Node exists, with this UID. Written once for each UID; a record that is revoked, or not there, is
