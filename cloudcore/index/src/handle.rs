@@ -60,7 +60,7 @@ impl Index {
         self.state().may_delete(kind)
     }
 
-    /// Whether an object exists but could never be read: the edge keeps what it has of it.
+    /// Whether an object exists whose last word could not be read: the edge keeps what it has of it.
     pub fn is_unreadable(&self, kind: Kind, uid: &str) -> bool {
         self.state().is_unreadable(kind, uid)
     }

@@ -21,7 +21,7 @@ pub(crate) type NameKey = Box<str>;
 pub(crate) struct KindState {
     pub(crate) objects: BTreeMap<Arc<str>, Arc<Object>>,
     by_name: BTreeMap<NameKey, Arc<str>>,
-    /// Objects that exist but were never readable.
+    /// Objects whose last word could not be read; of some of them an older version is known.
     unreadable: BTreeSet<Box<str>>,
     /// A list was read to its end.
     listed: bool,
@@ -86,7 +86,7 @@ impl State {
         sure(kind) && (kind == Kind::Pod || (sure(Kind::Pod) && self.kind(Kind::Pod).unreadable.is_empty()))
     }
 
-    /// Whether an object exists that could never be read.
+    /// Whether an object exists whose last word could not be read.
     pub(crate) fn is_unreadable(&self, kind: Kind, uid: &str) -> bool {
         self.kind(kind).unreadable.contains(uid)
     }
@@ -98,7 +98,7 @@ impl State {
         let uid = Arc::clone(&object.uid);
         let state = self.kind_mut(kind);
         let old = state.objects.insert(Arc::clone(&uid), Arc::clone(object));
-        state.unreadable.remove(&*uid);
+        let certain = state.unreadable.remove(&*uid) && state.unreadable.is_empty();
         let former = state.by_name.insert(name.clone(), Arc::clone(&uid)).filter(|former| **former != *uid);
         if kind == Kind::Pod {
             self.pod_changed(old.as_deref(), Some(object));
@@ -112,12 +112,18 @@ impl State {
         if object.status_hash() != was {
             self.status_changed(object);
         }
+        if certain {
+            self.wake_all();
+        }
     }
 
     /// Forgets an object.
     pub(crate) fn delete(&mut self, kind: Kind, uid: &str) {
         let state = self.kind_mut(kind);
-        state.unreadable.remove(uid);
+        if state.unreadable.remove(uid) && state.unreadable.is_empty() {
+            self.wake_all();
+        }
+        let state = self.kind_mut(kind);
         let Some(old) = state.objects.remove(uid) else { return };
         let name = name_key(&old.key.namespace, &old.key.name);
         // A successor of the same name may be there already.
@@ -156,16 +162,15 @@ impl State {
         self.wake_all();
     }
 
-    /// An object could not be read; its previous version, if there is one, stays.
+    /// An object could not be read. Its previous version, if there is one, stays in use; what the newer one names, and
+    /// so what nobody names any more, is not known until a good version comes.
     pub(crate) fn skipped(&mut self, kind: Kind, uid: &str) {
         let state = self.kind_mut(kind);
         if uid.is_empty() {
             state.unnamed = true;
             return;
         }
-        if !state.objects.contains_key(uid) {
-            state.unreadable.insert(uid.into());
-        }
+        state.unreadable.insert(uid.into());
     }
 
     pub(crate) fn set_healthy(&mut self, kind: Kind, healthy: bool) {

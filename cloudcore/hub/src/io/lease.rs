@@ -24,8 +24,10 @@ pub(super) enum Renewal {
     Done(Held),
     /// Somebody else holds the session.
     Lost(Holder),
-    /// Not written for now; the session goes on.
+    /// Not written for now; the session goes on while the Lease holds.
     Failed(KubeError),
+    /// Not tried: the key is not the node's any more.
+    Revoked(String),
 }
 
 /// Whose Lease, and of what node.

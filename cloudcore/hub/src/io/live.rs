@@ -25,6 +25,8 @@ use crate::upstream::{Origin, Upstream};
 const QUEUE: usize = 32;
 /// The Lease is renewed by a heartbeat when the last renewal is so old: a little less than a beat.
 const RENEW_AFTER: Duration = Duration::from_millis(9_500);
+/// How long an edge waits before it hears from a refusal what became of its key.
+const REVOKED_RETRY_MS: u32 = 1_000;
 
 /// Why a session ended.
 enum End {
@@ -53,6 +55,7 @@ struct Live<I, U> {
     queue: VecDeque<Vec<u8>>,
     sending: Option<BoxFuture<'static, Result<(), LinkError>>>,
     keeper: Keeper,
+    identity: pki::Identity,
     held: Held,
     renewing: Option<BoxFuture<'static, Renewal>>,
     renewed_at: Elapsed,
@@ -79,7 +82,7 @@ pub(super) async fn run<I: Identities, U: Upstream>(
     if let Err(Denied::Revoked(reason)) = inner.parts.identities.check(&admitted.identity).await {
         tracing::warn!(node = %origin.node, epoch, reason, "session refused");
         inner.registry.leave(&origin.node, epoch);
-        let gone = GoAway { reason: reason.clone(), retry_after_ms: 1_000 };
+        let gone = GoAway { reason: reason.clone(), retry_after_ms: REVOKED_RETRY_MS };
         if sender.send(wire::encode(&DownFrame::from(gone))).await.is_ok() {
             sender.close(&reason).await;
         }
@@ -103,6 +106,7 @@ pub(super) async fn run<I: Identities, U: Upstream>(
         queue: VecDeque::from([first, wire::encode(&second)]),
         sending: None,
         keeper: admitted.keeper,
+        identity: admitted.identity,
         held: admitted.held,
         renewing: None,
     };
@@ -237,7 +241,12 @@ impl<I: Identities, U: Upstream> Live<I, U> {
             let renewal =
                 self.keeper.clone().renew(self.held.clone(), uid.clone(), self.inner.parts.clock.wall());
             let (inner, node) = (Arc::clone(&self.inner), Arc::clone(&self.origin.node));
+            let identity = self.identity.clone();
             self.renewing = Some(Box::pin(async move {
+                // The name may have gone to another key, or to none. What cannot be told now is told next time.
+                if let Err(Denied::Revoked(reason)) = inner.parts.identities.check(&identity).await {
+                    return Renewal::Revoked(reason);
+                }
                 if !uid.is_empty()
                     && let Err(error) = inner.parts.identities.registered(&node, &uid).await
                 {
@@ -263,6 +272,9 @@ impl<I: Identities, U: Upstream> Live<I, U> {
                 count("failed");
                 tracing::warn!(node = %self.origin.node, error = chain(&error), "Lease was not renewed");
                 Ok(())
+            }
+            Renewal::Revoked(reason) => {
+                Err(End::Farewell(GoAway { reason, retry_after_ms: REVOKED_RETRY_MS }))
             }
             Renewal::Lost(holder) => {
                 count("conflict");

@@ -192,6 +192,21 @@ async fn a_revocation_while_the_session_opens_ends_it() {
 }
 
 #[tokio::test]
+async fn a_key_that_lost_its_name_ends_its_session_at_the_next_renewal() {
+    let rig = Rig::start().await;
+    let mut edge = open(&rig).await;
+    hears!(edge, InSync);
+    let before = rig.leases.lease("edge-1");
+    rig.identities.revoke("edge-1").await.unwrap();
+    rig.clock.advance(Duration::from_secs(10));
+    edge.say(Heartbeat { seq: 1, engine_alive: true, ..Heartbeat::default() }).await;
+    hears!(edge, HeartbeatAck);
+    assert_eq!(hears!(edge, GoAway).reason, "revoked");
+    assert_eq!(rig.leases.lease("edge-1"), before, "nothing is written for it any more");
+    until("the session is closed", || rig.told().contains(&"closed edge-1 1".to_owned())).await;
+}
+
+#[tokio::test]
 async fn a_lease_that_another_replica_took_ends_the_session() {
     let rig = Rig::start().await;
     let mut edge = open(&rig).await;

@@ -91,8 +91,32 @@ fn what_exists_and_was_never_readable_is_not_absent() {
     assert!(index.may_delete(Kind::Pod) && !index.may_delete(Kind::Secret), "it may name any Secret");
     apply(&index, Kind::Pod, &pod("p", "up", "n", "c", "s"));
     assert!(!index.is_unreadable(Kind::Pod, "up") && index.may_delete(Kind::Secret));
+    // The previous good version stays in use, but what the newer one names instead is not known.
     index.observer(Kind::Pod).skipped(&named);
-    assert!(!index.is_unreadable(Kind::Pod, "up"), "the previous good version stays");
+    assert!(index.object(Kind::Pod, "up").is_some());
+    assert!(index.is_unreadable(Kind::Pod, "up") && !index.may_delete(Kind::Secret));
+    index.observer(Kind::Pod).listed(Some(&uids(&["up"])));
+    assert!(!index.may_delete(Kind::Secret), "the list shows that it exists, not what it names");
+    index.observer(Kind::Pod).deleted("up");
+    assert!(!index.is_unreadable(Kind::Pod, "up") && index.may_delete(Kind::Secret));
+}
+
+#[test]
+fn an_older_version_says_nothing_sure_of_what_nobody_names() {
+    let index = Index::new();
+    for kind in KINDS {
+        index.observer(kind).listed(Some(&BTreeSet::new()));
+    }
+    apply(&index, Kind::Secret, &plain("s", "us", "1"));
+    apply(&index, Kind::Pod, &pod("p", "up", "n", "c", "s"));
+    apply(&index, Kind::Pod, &pod("q", "uq", "n", "c", "other"));
+    let session = index.subscribe("n");
+    // The pod q may well name the Secret by now; p names it no more.
+    index.observer(Kind::Pod).skipped(&Named { uid: "uq".into(), ..Named::default() });
+    index.observer(Kind::Pod).deleted("up");
+    assert!(session.get(Kind::Secret, "us").is_none() && !session.may_delete(Kind::Secret, "us"));
+    apply(&index, Kind::Pod, &pod("q", "uq", "n", "c", "s"));
+    assert!(session.get(Kind::Secret, "us").is_some() && session.may_delete(Kind::Secret, "gone"));
 }
 
 #[test]
