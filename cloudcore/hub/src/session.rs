@@ -41,6 +41,8 @@ pub trait Desired {
     fn may_delete(&self, kind: Kind, uid: &str) -> bool;
     /// Whether the set is still this session's: once a newer session has it, it looks empty from here.
     fn is_current(&self) -> bool;
+    /// Whether no pod can be missing in the set.
+    fn has_all_pods(&self) -> bool;
     /// The resourceVersions the set was read at.
     fn seen(&self) -> Vec<KindVersion>;
 }
@@ -60,6 +62,10 @@ impl Desired for Subscription {
 
     fn is_current(&self) -> bool {
         Self::is_current(self)
+    }
+
+    fn has_all_pods(&self) -> bool {
+        Self::has_all_pods(self)
     }
 
     fn seen(&self) -> Vec<KindVersion> {
@@ -101,6 +107,10 @@ pub struct Session {
     unacked: VecDeque<(u64, usize)>,
     unacked_bytes: usize,
     sync_due: bool,
+    /// No pod was in the edge's store when it was last compared, and no sync point came since. It may have been emptied
+    /// while pods run there, and the first sync point lets it end those that it does not know: so all of them must be
+    /// known before.
+    podless: bool,
     drifts: u64,
 }
 
@@ -125,6 +135,7 @@ impl Session {
             unacked: VecDeque::new(),
             unacked_bytes: 0,
             sync_due: false,
+            podless: true,
             drifts: 0,
         };
         for (kind, uid, version) in desired.snapshot() {
@@ -132,7 +143,11 @@ impl Session {
                 session.hold((kind, uid), Some(version));
             }
         }
-        if Digest::from_slice(digest) == Some(session.digest) && count as usize == session.held.len() {
+        session.podless = !session.holds_pods();
+        let equal =
+            Digest::from_slice(digest) == Some(session.digest) && count as usize == session.held.len();
+        if equal && session.may_vouch(desired) {
+            session.podless = false;
             let frame = InSync { digest: session.digest.to_vec(), seen: desired.seen() }.into();
             return (session, frame);
         }
@@ -177,6 +192,7 @@ impl Session {
                 self.foreign.1 = self.foreign.1.saturating_add(1);
             }
         }
+        self.podless = !self.holds_pods();
         self.changed(desired.snapshot().into_iter().map(|(kind, uid, _)| (kind, uid)));
         self.sync_due = true;
         Ok(())
@@ -262,10 +278,20 @@ impl Session {
             out.push(self.send(step));
         }
         // Asked again: where the set was lost in between, what it was read from says nothing of the rest.
-        if sent_all && self.sync_due && !self.window_is_full() && desired.is_current() {
+        if sent_all && self.sync_due && !self.window_is_full() && self.may_vouch(desired) {
             out.push(self.sync_point(desired));
         }
         out
+    }
+
+    /// Whether the edge may take what it holds for all that it should hold. One that has pods does not wait: what of
+    /// them is not sure is not deleted, and a pod that cannot be read, on whatever node, shall hold up nobody else.
+    fn may_vouch(&self, desired: &impl Desired) -> bool {
+        desired.is_current() && (!self.podless || desired.has_all_pods())
+    }
+
+    fn holds_pods(&self) -> bool {
+        self.held.keys().any(|(kind, _)| *kind == Kind::Pod)
     }
 
     fn window_is_full(&self) -> bool {
@@ -303,6 +329,7 @@ impl Session {
     fn sync_point(&mut self, desired: &impl Desired) -> Outgoing {
         self.last_frame += 1;
         self.sync_due = false;
+        self.podless = false;
         self.unacked.push_back((self.last_frame, 64));
         self.unacked_bytes += 64;
         let (digest, count) = self.told();

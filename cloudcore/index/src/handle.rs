@@ -173,6 +173,12 @@ impl Subscription {
         self.index.state().followed(&self.node, self.id).is_some()
     }
 
+    /// Whether no pod can be missing in the set: every pod that exists can be read, and the set is still followed.
+    pub fn has_all_pods(&self) -> bool {
+        let mut state = self.index.state();
+        state.knows_all_pods() && state.followed(&self.node, self.id).is_some()
+    }
+
     /// Whether an object that [`Subscription::get`] did not give is known not to belong to the set.
     pub fn may_delete(&self, kind: Kind, uid: &str) -> bool {
         let mut state = self.index.state();

@@ -86,6 +86,11 @@ impl State {
         sure(kind) && (kind == Kind::Pod || (sure(Kind::Pod) && self.kind(Kind::Pod).unreadable.is_empty()))
     }
 
+    /// Whether every pod that exists is known as it is now.
+    pub(crate) fn knows_all_pods(&self) -> bool {
+        self.may_delete(Kind::Pod) && self.kind(Kind::Pod).unreadable.is_empty()
+    }
+
     /// Whether an object exists whose last word could not be read.
     pub(crate) fn is_unreadable(&self, kind: Kind, uid: &str) -> bool {
         self.kind(kind).unreadable.contains(uid)

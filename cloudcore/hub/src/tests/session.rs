@@ -39,6 +39,10 @@ impl Desired for World {
         !self.superseded
     }
 
+    fn has_all_pods(&self) -> bool {
+        !self.superseded && !self.unsure.contains(&Kind::Pod)
+    }
+
     fn seen(&self) -> Vec<KindVersion> {
         Vec::new()
     }
@@ -217,6 +221,49 @@ fn nothing_is_deleted_that_is_not_known_to_be_gone() {
     world.unsure.clear();
     settle(&mut session, &world, &mut edge, Elapsed::default());
     assert_eq!((edge.held.len(), edge.in_sync), (0, true));
+}
+
+#[test]
+fn an_edge_without_pods_is_not_told_that_it_has_all_before_all_are_known() {
+    let mut world = World::default();
+    world.put(Kind::Node, "n", "1");
+    world.put(Kind::Pod, "seen", "1");
+    world.unsure.insert(Kind::Pod);
+    let mut edge = Edge::default();
+    let mut session = connect(&world, &mut edge);
+    assert_eq!((edge.upserts, edge.in_sync), (2, false), "what is known flows");
+    world.put(Kind::Pod, "unseen", "1");
+    session.changed([(Kind::Pod, "unseen".into())]);
+    world.unsure.clear();
+    settle(&mut session, &world, &mut edge, Elapsed::default());
+    assert_eq!((edge.upserts, edge.in_sync), (3, true));
+    // Nor does a later doubt hold up the same session.
+    world.unsure.insert(Kind::Pod);
+    session.changed([world.put(Kind::Node, "n", "later")]);
+    settle(&mut session, &world, &mut edge, Elapsed::default());
+    assert_eq!((edge.upserts, edge.in_sync), (4, true));
+    // One that has pods goes on, though somewhere one cannot be read.
+    edge.in_sync = false;
+    let mut session = connect(&world, &mut edge);
+    assert!(edge.in_sync);
+    session.changed([world.put(Kind::Node, "n", "2")]);
+    settle(&mut session, &world, &mut edge, Elapsed::default());
+    assert_eq!((edge.upserts, edge.in_sync), (5, true));
+}
+
+#[test]
+fn an_equal_edge_without_pods_waits_too() {
+    let mut world = World::default();
+    world.put(Kind::Node, "n", "1");
+    let mut edge = Edge::default();
+    connect(&world, &mut edge);
+    edge.in_sync = false;
+    world.unsure.insert(Kind::Pod);
+    let mut session = connect(&world, &mut edge);
+    assert!(!edge.in_sync);
+    world.unsure.clear();
+    settle(&mut session, &world, &mut edge, Elapsed::default());
+    assert_eq!((edge.upserts, edge.in_sync), (1, true), "nothing is sent again");
 }
 
 #[test]

@@ -133,8 +133,14 @@ fn who_follows_no_more_knows_of_no_absence() {
     assert!(former.get(Kind::Pod, "up").is_none() && !former.is_current());
     assert!(KINDS.into_iter().all(|kind| !former.may_delete(kind, "up")));
     assert!(latter.get(Kind::Pod, "up").is_some() && latter.may_delete(Kind::Pod, "gone"));
+    assert!(latter.has_all_pods() && !former.has_all_pods());
     index.observer(Kind::Pod).skipped(&Named { uid: "ux".into(), ..Named::default() });
     assert!(!latter.may_delete(Kind::Pod, "ux") && latter.may_delete(Kind::Pod, "gone"));
+    assert!(!latter.has_all_pods(), "the one that cannot be read may be this node's");
+    index.observer(Kind::Pod).deleted("ux");
+    assert!(latter.has_all_pods());
+    index.observer(Kind::Pod).broken(&refused());
+    assert!(!latter.has_all_pods());
 }
 
 #[test]
