@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 pub use cloudcore_kube::node_lease::{EPOCH, NAMESPACE, REPLICA};
 
 /// Seconds after which the Lease is taken for abandoned; upstream's kubelet says the same.
-const DURATION_SECONDS: u32 = 40;
+pub(crate) const DURATION_SECONDS: u32 = 40;
 
 /// Who holds a session, as the Lease says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cloudcore_index::Subscription;
+use cloudcore_kube::KubeError;
 use futures::future::BoxFuture;
 use kit::Elapsed;
 use kit::errors::chain;
@@ -16,6 +17,7 @@ use super::Inner;
 use super::lease::{Held, Keeper, Renewal};
 use super::open::{Admitted, welcome};
 use crate::identity::{Denied, Identities};
+use crate::lease::DURATION_SECONDS;
 use crate::metrics::{KindLabel, ResultLabel, SentLabel};
 use crate::registry::{Entry, Stop};
 use crate::session::{Broken, Session};
@@ -25,6 +27,11 @@ use crate::upstream::{Origin, Upstream};
 const QUEUE: usize = 32;
 /// The Lease is renewed by a heartbeat when the last renewal is so old: a little less than a beat.
 const RENEW_AFTER: Duration = Duration::from_millis(9_500);
+/// How long a Lease holds that is not renewed.
+const LEASE: Duration = Duration::from_secs(DURATION_SECONDS as u64);
+/// How long one renewal may take, all its requests together.
+const RENEWAL: Duration = Duration::from_secs(10);
+
 /// How long an edge waits before it hears from a refusal what became of its key.
 const REVOKED_RETRY_MS: u32 = 1_000;
 
@@ -59,6 +66,8 @@ struct Live<I, U> {
     held: Held,
     renewing: Option<BoxFuture<'static, Renewal>>,
     renewed_at: Elapsed,
+    /// Until when nobody can have taken the Lease for abandoned, or wanted it to look so.
+    sound_at: Elapsed,
 }
 
 /// Opens the session and serves it to its end.
@@ -98,6 +107,7 @@ pub(super) async fn run<I: Identities, U: Upstream>(
     tracing::info!(node = %origin.node, epoch, in_sync, agent = admitted.hello.agent_version, "session opened");
     let mut live = Live {
         renewed_at: inner.parts.clock.elapsed(),
+        sound_at: inner.parts.clock.elapsed(),
         inner,
         origin,
         session,
@@ -234,6 +244,9 @@ impl<I: Identities, U: Upstream> Live<I, U> {
         let ack = wire::encode(&DownFrame::from(ack));
         self.inner.parts.metrics.bytes_sent.inc_by(ack.len() as u64);
         self.sender.send_urgent(ack).await.map_err(|error| End::Link(error.to_string()))?;
+        if !beat.engine_alive {
+            self.sound_at = now;
+        }
         // A node whose pod engine stands still must not look alive.
         if beat.engine_alive && self.renewing.is_none() && now.since(self.renewed_at) >= RENEW_AFTER {
             let uid = self.inner.parts.index.named(Kind::Node, "", &self.origin.node);
@@ -242,7 +255,7 @@ impl<I: Identities, U: Upstream> Live<I, U> {
                 self.keeper.clone().renew(self.held.clone(), uid.clone(), self.inner.parts.clock.wall());
             let (inner, node) = (Arc::clone(&self.inner), Arc::clone(&self.origin.node));
             let identity = self.identity.clone();
-            self.renewing = Some(Box::pin(async move {
+            let renewal = async move {
                 // The name may have gone to another key, or to none. What cannot be told now is told next time.
                 if let Err(Denied::Revoked(reason)) = inner.parts.identities.check(&identity).await {
                     return Renewal::Revoked(reason);
@@ -253,6 +266,12 @@ impl<I: Identities, U: Upstream> Live<I, U> {
                     tracing::warn!(%node, error, "the Node's UID is not on record yet");
                 }
                 renewal.await
+            };
+            self.renewing = Some(Box::pin(async move {
+                tokio::time::timeout(RENEWAL, renewal).await.unwrap_or_else(|_| {
+                    let request = "renewal of the Lease".to_owned();
+                    Renewal::Failed(KubeError::Timeout { request, limit: RENEWAL })
+                })
             }));
         }
         Ok(())
@@ -266,11 +285,16 @@ impl<I: Identities, U: Upstream> Live<I, U> {
                 count("ok");
                 self.held = held;
                 self.renewed_at = self.inner.parts.clock.elapsed();
+                self.sound_at = self.renewed_at;
                 Ok(())
             }
             Renewal::Failed(error) => {
                 count("failed");
                 tracing::warn!(node = %self.origin.node, error = chain(&error), "Lease was not renewed");
+                // Others may take the node for gone by now: nothing more is written for it by this session.
+                if self.inner.parts.clock.elapsed().since(self.sound_at) >= LEASE {
+                    return Err(farewell("the node's Lease could not be renewed in time"));
+                }
                 Ok(())
             }
             Renewal::Revoked(reason) => {

@@ -207,6 +207,37 @@ async fn a_key_that_lost_its_name_ends_its_session_at_the_next_renewal() {
 }
 
 #[tokio::test]
+async fn a_session_whose_lease_ran_out_ends() {
+    let rig = Rig::start().await;
+    let mut edge = open(&rig).await;
+    hears!(edge, InSync);
+    let path = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/edge-1";
+    rig.leases.forbid(path, true);
+    let failed = || {
+        let label = cloudcore_hub::ResultLabel { result: "failed" };
+        rig.metrics.lease_writes.get_or_create(&label).get()
+    };
+    // An engine that stands still asks for no renewal, and so none fails.
+    for seq in 1..7 {
+        rig.clock.advance(Duration::from_secs(10));
+        edge.say(Heartbeat { seq, ..Heartbeat::default() }).await;
+        hears!(edge, HeartbeatAck);
+    }
+    for seq in 7..10 {
+        rig.clock.advance(Duration::from_secs(10));
+        edge.say(Heartbeat { seq, engine_alive: true, ..Heartbeat::default() }).await;
+        hears!(edge, HeartbeatAck);
+        until("a renewal has failed", || failed() == seq - 6).await;
+    }
+    assert_eq!(rig.metrics.sessions.get(), 1, "three that failed are no reason yet");
+    rig.clock.advance(Duration::from_secs(10));
+    edge.say(Heartbeat { seq: 10, engine_alive: true, ..Heartbeat::default() }).await;
+    hears!(edge, HeartbeatAck);
+    assert!(hears!(edge, GoAway).reason.contains("not be renewed in time"));
+    until("the session is closed", || rig.told().contains(&"closed edge-1 1".to_owned())).await;
+}
+
+#[tokio::test]
 async fn a_lease_that_another_replica_took_ends_the_session() {
     let rig = Rig::start().await;
     let mut edge = open(&rig).await;
