@@ -1,6 +1,6 @@
 //! The loop's state: every pod, and what is under way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,6 +71,10 @@ pub(super) struct Engine<R> {
     pub(super) shared: Arc<Shared<R>>,
     pub(super) outputs: Outputs,
     pub(super) pods: BTreeMap<String, Entry>,
+    /// `pods` were read from a store that had been whole by then: what nobody wants may go.
+    pub(super) synced: bool,
+    /// UIDs of all pods that the store is to hold, also of those whose body it had to reject.
+    pub(super) held: BTreeSet<String>,
     /// What was remembered, for pods that were not met yet.
     pub(super) remembered: BTreeMap<String, Vec<u8>>,
     /// What was said about the tokens of each pod, as far as it was acted upon.
@@ -109,6 +113,8 @@ impl<R: Runtime> Engine<R> {
             shared,
             outputs,
             pods: BTreeMap::new(),
+            synced: false,
+            held: BTreeSet::new(),
             remembered: states.into_iter().collect(),
             tokens,
             group: Group::new("pod workers", MAX_WORKERS),
@@ -334,17 +340,26 @@ impl<R: Runtime> Engine<R> {
 
     /// Reads the pods of the store.
     async fn reload(&mut self) {
-        let objects = match self.shared.store.objects(Kind::Pod) {
-            Ok(objects) => objects,
+        // In this order: what is wanted is read no earlier than the word that all of it is there.
+        let synced = self.shared.store.meta().first_sync_done;
+        let store = &self.shared.store;
+        let read = store.inventory().and_then(|held| Ok((held, store.objects(Kind::Pod)?)));
+        let (held, objects) = match read {
+            Ok(read) => read,
             Err(error) => return self.disk_failed("pods cannot be read", &error),
         };
         self.pods_changed = false;
-        let mut kept = std::collections::BTreeSet::new();
+        self.synced = synced;
+        let held = held.into_iter().filter(|held| held.kind == Kind::Pod.name());
+        self.held = held.map(|held| held.uid).collect();
+        let mut kept = self.held.clone();
         for object in &objects {
             kept.insert(object.uid.clone());
-            let remembered = &mut self.remembered;
-            let fresh = || Entry::remembered(remembered.remove(&object.uid), &object.uid);
-            let entry = self.pods.entry(object.uid.clone()).or_insert_with(fresh);
+            let entry = self.pods.entry(object.uid.clone()).or_default();
+            // Also one that the runtime showed before the store did.
+            if let Some(state) = self.remembered.remove(&object.uid) {
+                entry.remember(state, &object.uid);
+            }
             // One that was not in the last look has nothing in the runtime: only this engine makes anything there.
             if self.seen && entry.key.is_none() && entry.view.is_none() {
                 entry.view = Some(crate::observed::PodView::default());
@@ -404,3 +419,6 @@ impl<R: Runtime> Engine<R> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

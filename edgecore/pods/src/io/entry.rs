@@ -69,18 +69,14 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// One that the store wants, with what was remembered.
-    pub(super) fn remembered(state: Option<Vec<u8>>, uid: &str) -> Self {
-        let mut entry = Self::default();
-        if let Some(stored) = state {
-            match History::decode(&stored) {
-                Ok(history) => entry.history = history,
-                // Written by a release that is not this one's past: what runs is adopted, what ended may run again.
-                Err(error) => tracing::error!(uid, %error, "what was remembered of a pod cannot be read"),
-            }
-            entry.stored = stored;
+    /// Takes in what was remembered of it.
+    pub(super) fn remember(&mut self, stored: Vec<u8>, uid: &str) {
+        match History::decode(&stored) {
+            Ok(history) => self.history = history,
+            // Written by a release that is not this one's past: what runs is adopted, what ended may run again.
+            Err(error) => tracing::error!(uid, %error, "what was remembered of a pod cannot be read"),
         }
-        entry
+        self.stored = stored;
     }
 
     /// Takes in a row of the store, where it is another than before.

@@ -53,17 +53,17 @@ impl<R: Runtime> Engine<R> {
     /// Every pod of which something changed, or something is due.
     pub(super) fn step_all(&mut self) {
         let now = self.shared.now();
-        let synced = self.shared.store.meta().first_sync_done;
         for (uid, entry) in &mut self.pods {
             let due = entry.wake.is_some_and(|wake| wake <= now.elapsed);
             let refresh = entry.refresh_at.is_some_and(|at| at <= now.elapsed);
             if entry.dirty || due {
                 entry.wake = None;
-                entry.touched = true;
-                look_back(entry, &now);
-                tell_waits(&self.shared, entry, &now);
-                // On the edge nothing found running is stopped before the store was whole once.
-                if synced || !entry.orphan() {
+                // On the edge nothing found running is stopped before the store was whole once, nor what it holds but
+                // could not take; and its end has not begun, should it turn out to be wanted.
+                if !entry.orphan() || (self.synced && !self.held.contains(uid)) {
+                    entry.touched = true;
+                    look_back(entry, &now);
+                    tell_waits(&self.shared, entry, &now);
                     hand_out(&self.shared, &self.group, &self.outputs.messages, self.looked, entry, &now);
                 }
             }
@@ -71,7 +71,7 @@ impl<R: Runtime> Engine<R> {
                 bring_up_to_date(&self.shared, &self.group, &self.outputs.messages, uid, entry);
             }
         }
-        if synced && !self.swept {
+        if self.synced && !self.swept {
             self.swept = true;
             self.sweep();
         }
@@ -86,11 +86,12 @@ impl<R: Runtime> Engine<R> {
             Ok(listed) => listed,
             Err(error) => return tracing::warn!(%error, "leftovers of unknown pods cannot be listed"),
         };
-        uids.retain(|uid| !self.pods.contains_key(uid));
+        let known = |uid: &str| self.pods.contains_key(uid) || self.held.contains(uid);
+        uids.retain(|uid| !known(uid));
         // namespace_name_uid
         names.retain(|name| {
             let uid = name.rsplit('_').next().filter(|_| name.matches('_').count() == 2);
-            uid.is_some_and(|uid| !self.pods.contains_key(uid))
+            uid.is_some_and(|uid| !known(uid))
         });
         if uids.is_empty() && names.is_empty() {
             return;
