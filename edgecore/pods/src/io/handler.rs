@@ -83,6 +83,8 @@ impl<R: Runtime> Hands<R> {
                 Answer::No(output)
             }
             Err(RuntimeError::NotFound(what)) => Answer::Unknown(format!("{what} not found")),
+            // A runtime that hangs says nothing of the command, however long it took.
+            Err(error @ RuntimeError::Unavailable(_)) => Answer::Unknown(error.to_string()),
             // The runtime reports a command that ran out of time as an error like any other.
             Err(_) if self.clock.elapsed().since(began) >= timeout => {
                 Answer::No(format!("command timed out: {command:?} timed out after {}s", timeout.as_secs()))
@@ -90,5 +92,25 @@ impl<R: Runtime> Hands<R> {
             Err(RuntimeError::Failed(message)) => Answer::No(message),
             Err(error) => Answer::Unknown(error.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::Fake;
+
+    #[tokio::test]
+    async fn a_runtime_that_does_not_answer_fails_no_probe_however_long_it_takes() {
+        let fake = Fake::default();
+        let hands = Hands::new(fake.clone(), Clock::system()).unwrap();
+        let handler = Handler::Exec(vec!["live".to_owned()]);
+        let id = ContainerId("c".to_owned());
+        // No time at all is over as soon as it began.
+        let answer = hands.carry_out(&handler, &id, "", Duration::ZERO).await;
+        assert_eq!(answer, Answer::Yes);
+        fake.world(|world| world.down = true);
+        let answer = hands.carry_out(&handler, &id, "", Duration::ZERO).await;
+        assert!(matches!(answer, Answer::Unknown(_)), "{answer:?}");
     }
 }
