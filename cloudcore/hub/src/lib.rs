@@ -26,6 +26,6 @@ mod upstream;
 pub use admit::{Agreed, Terms, admit};
 pub use identity::{Denied, Identities};
 pub use io::{Health, Hub, HubConfig, HubError, Parts};
-pub use metrics::{Metrics, ResultLabel, SentLabel};
+pub use metrics::{Metrics, ReasonLabel, ResultLabel, SentLabel};
 pub use session::{Broken, Desired, Outgoing, Session};
 pub use upstream::{Origin, Replies, Upstream};

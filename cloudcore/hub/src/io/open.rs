@@ -15,6 +15,8 @@ use crate::upstream::Upstream;
 
 /// How long an edge may take to say hello.
 const HELLO: Duration = Duration::from_secs(10);
+/// How long opening may take: an edge waits 20 s and then goes elsewhere.
+const OPENING: Duration = Duration::from_secs(15);
 /// How long an edge waits here while everything is listed for the first time.
 const LISTING: Duration = Duration::from_secs(5);
 /// Between two heartbeats.
@@ -39,8 +41,18 @@ pub(super) async fn serve<I: Identities, U: Upstream>(inner: Arc<Inner<I, U>>, c
         Ok(Err(why)) => return turn_away(&inner, &identity.node, &sender, other(why)).await,
         Err(_) => return turn_away(&inner, &identity.node, &sender, other("no Hello came".to_owned())).await,
     };
-    let admitted = Box::pin(open(&inner, &identity, hello)).await;
-    match admitted {
+    let opening = tokio::time::timeout(OPENING, Box::pin(open(&inner, &identity, hello)));
+    let admitted = tokio::select! {
+        biased;
+        // Nobody is there to have a session: an open one of the same edge must not give way to it.
+        () = sender.ended() => {
+            inner.parts.metrics.refused.get_or_create(&reason("gone")).inc();
+            tracing::info!(node = identity.node, reason = sender.close_reason(), "the edge gave up waiting");
+            return;
+        }
+        admitted = opening => admitted,
+    };
+    match admitted.unwrap_or_else(|_| Err(not_ready("the session could not be opened in time".to_owned()))) {
         Ok(admitted) => live::run(inner, admitted, sender, receiver, streams).await,
         Err(refused) => turn_away(&inner, &identity.node, &sender, refused).await,
     }

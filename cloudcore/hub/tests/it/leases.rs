@@ -17,6 +17,8 @@ struct Store {
     users: Vec<String>,
     /// Paths that may not be read.
     forbidden: BTreeSet<String>,
+    /// Reads of Nodes that got no answer, while there are none.
+    held_back: Option<usize>,
 }
 
 /// The server.
@@ -81,6 +83,16 @@ impl Leases {
         }
     }
 
+    /// From now on reads of Nodes get no answer, or get one again.
+    pub(crate) fn hold_back(&self, hold: bool) {
+        self.store.lock().unwrap().held_back = hold.then_some(0);
+    }
+
+    /// How many wait in vain.
+    pub(crate) fn held_back(&self) -> usize {
+        self.store.lock().unwrap().held_back.unwrap_or_default()
+    }
+
     pub(crate) fn users(&self) -> Vec<String> {
         self.store.lock().unwrap().users.clone()
     }
@@ -131,6 +143,14 @@ async fn serve(mut stream: TcpStream, store: &Mutex<Store>) {
     stream.read_exact(&mut body).await.unwrap();
     let mut words = head.split(' ');
     let (method, path) = (words.next().unwrap(), words.next().unwrap());
+    let held_back = {
+        let mut store = store.lock().unwrap();
+        let held = store.held_back.as_mut().filter(|_| path.starts_with("/api/v1/nodes/"));
+        held.map(|held| *held += 1).is_some()
+    };
+    while held_back && store.lock().unwrap().held_back.is_some() {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
     let (code, answer) = {
         let mut store = store.lock().unwrap();
         store.users.extend(field("impersonate-user"));

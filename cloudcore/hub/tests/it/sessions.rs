@@ -238,6 +238,26 @@ async fn a_session_whose_lease_ran_out_ends() {
 }
 
 #[tokio::test]
+async fn an_edge_that_gave_up_waiting_ends_no_session() {
+    let rig = Rig::start().await;
+    let mut edge = open(&rig).await;
+    hears!(edge, InSync);
+    rig.leases.hold_back(true);
+    let impatient = rig.greeted(hello()).await;
+    until("the second one waits", || rig.leases.held_back() == 1).await;
+    impatient.sender.close("no answer").await;
+    let label = cloudcore_hub::ReasonLabel { reason: "gone" };
+    until("it is let go", || rig.metrics.refused.get_or_create(&label).get() == 1).await;
+    rig.leases.hold_back(false);
+    // The first one is alive, and so is its Lease.
+    rig.clock.advance(Duration::from_secs(10));
+    edge.say(Heartbeat { seq: 1, engine_alive: true, ..Heartbeat::default() }).await;
+    assert_eq!(hears!(edge, HeartbeatAck).seq, 1);
+    assert_eq!(rig.leases.lease("edge-1")["metadata"]["annotations"]["skerry.io/epoch"], "1");
+    assert_eq!(rig.metrics.sessions.get(), 1);
+}
+
+#[tokio::test]
 async fn a_lease_that_another_replica_took_ends_the_session() {
     let rig = Rig::start().await;
     let mut edge = open(&rig).await;

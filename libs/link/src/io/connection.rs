@@ -102,6 +102,11 @@ impl FrameSender {
         self.shared.ended().await;
     }
 
+    /// Returns when the connection is over, whoever ended it.
+    pub async fn ended(&self) {
+        self.shared.ended().await;
+    }
+
     /// Why the connection is over; `None` while it is not.
     pub fn close_reason(&self) -> Option<String> {
         self.shared.close_reason()
