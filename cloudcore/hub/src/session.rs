@@ -26,6 +26,10 @@ const WINDOW_FRAMES: usize = 64;
 const WINDOW_BYTES: usize = 256 << 10;
 /// Most objects taken in an inventory.
 const MAX_INVENTORY: usize = 100_000;
+/// Most bytes of what an inventory says of them.
+const MAX_INVENTORY_BYTES: usize = 16 << 20;
+/// Longest kind or UID in an inventory, in bytes.
+const MAX_TEXT: usize = 253;
 /// One acknowledged heartbeat in so many carries the digest.
 const DIGEST_EVERY: u64 = 6;
 /// First wait before an edge that differed is compared again, and the longest.
@@ -89,6 +93,36 @@ pub struct Outgoing {
 
 type Key = (Kind, Arc<str>);
 
+/// An inventory that is not complete yet.
+#[derive(Debug, Default)]
+struct Comparing {
+    items: Vec<(wire::InventoryItem, Version)>,
+    bytes: usize,
+}
+
+impl Comparing {
+    /// Takes a part. Each item is judged as it comes, so that no more is kept than the limits say.
+    fn take(&mut self, items: Vec<wire::InventoryItem>) -> Result<(), Broken> {
+        if self.items.len() + items.len() > MAX_INVENTORY {
+            return Err(Broken(format!("an inventory of more than {MAX_INVENTORY} objects")));
+        }
+        for item in items {
+            if item.kind.len() > MAX_TEXT || item.uid.len() > MAX_TEXT {
+                return Err(Broken(format!("a kind or UID of more than {MAX_TEXT} bytes in the inventory")));
+            }
+            let Some(version) = Version::from_slice(&item.version) else {
+                return Err(Broken(format!("{} {} in the inventory has no version", item.kind, item.uid)));
+            };
+            self.bytes += item.kind.len() + item.uid.len() + item.version.len();
+            if self.bytes > MAX_INVENTORY_BYTES {
+                return Err(Broken(format!("an inventory of more than {MAX_INVENTORY_BYTES} bytes")));
+            }
+            self.items.push((item, version));
+        }
+        Ok(())
+    }
+}
+
 /// One session's down side.
 #[derive(Debug)]
 pub struct Session {
@@ -100,7 +134,7 @@ pub struct Session {
     foreign: (Digest, u32),
     /// Keys that may differ from what is desired.
     dirty: BTreeSet<Key>,
-    comparing: Option<Vec<wire::InventoryItem>>,
+    comparing: Option<Comparing>,
     compare_at: Option<Elapsed>,
     backoff: Backoff,
     last_frame: u64,
@@ -153,7 +187,7 @@ impl Session {
         }
         session.held.clear();
         session.digest = Digest::EMPTY;
-        session.comparing = Some(Vec::new());
+        session.comparing = Some(Comparing::default());
         (session, Self::want_inventory())
     }
 
@@ -165,24 +199,18 @@ impl Session {
 
     /// A part of the inventory asked for.
     pub fn inventory(&mut self, part: Inventory, desired: &impl Desired) -> Result<(), Broken> {
-        let Some(items) = &mut self.comparing else {
+        let Some(comparing) = &mut self.comparing else {
             return Err(Broken("an inventory that nobody asked for".to_owned()));
         };
-        items.extend(part.items);
-        if items.len() > MAX_INVENTORY {
-            return Err(Broken(format!("an inventory of more than {MAX_INVENTORY} objects")));
-        }
+        comparing.take(part.items)?;
         if !part.last {
             return Ok(());
         }
-        let items = self.comparing.take().unwrap_or_default();
+        let items = self.comparing.take().unwrap_or_default().items;
         self.held.clear();
         self.digest = Digest::EMPTY;
         self.foreign = (Digest::EMPTY, 0);
-        for item in items {
-            let Some(version) = Version::from_slice(&item.version) else {
-                return Err(Broken(format!("{} {} in the inventory has no version", item.kind, item.uid)));
-            };
+        for (item, version) in items {
             if let Some(kind) = Kind::parse(&item.kind).filter(|kind| self.kinds.contains(kind)) {
                 let key = (kind, Arc::from(item.uid));
                 self.dirty.insert(key.clone());
@@ -261,7 +289,7 @@ impl Session {
         }
         if self.compare_at.is_some_and(|at| at <= now) {
             self.compare_at = None;
-            self.comparing = Some(Vec::new());
+            self.comparing = Some(Comparing::default());
             return vec![Outgoing { frame: Self::want_inventory(), counts: None }];
         }
         if self.comparing.is_some() {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use kit::{Backoff, Elapsed};
 use wire::{Digest, Kind, ReportInventory, Version};
 
-use crate::report::Key;
+use crate::report::{Key, MAX_TEXT};
 
 /// First wait before an object is asked for, and the longest.
 const ASK: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(5));
@@ -80,6 +80,10 @@ impl Compare {
         for item in part.items {
             let kind = Kind::parse(&item.kind).filter(|kind| matches!(kind, Kind::Pod | Kind::Node));
             let (Some(kind), Some(hash)) = (kind, Version::from_slice(&item.hash)) else { continue };
+            // No object has such a UID.
+            if item.uid.len() > MAX_TEXT {
+                continue;
+            }
             let key = (kind, Arc::from(item.uid));
             self.told(&key, hash);
             if self.differs(&key, shown(&key)) == Some(true) {

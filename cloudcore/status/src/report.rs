@@ -8,6 +8,9 @@ use wire::{Kind, ObjectKey, Report, Version, owned};
 /// Kind and UID; the UID of a Node that does not exist yet is empty.
 pub(crate) type Key = (Kind, Arc<str>);
 
+/// Longest name, namespace or UID taken from an edge, in bytes.
+pub(crate) const MAX_TEXT: usize = 253;
+
 /// A report that was read.
 #[derive(Debug, Clone)]
 pub(crate) struct Reported {
@@ -40,6 +43,10 @@ impl Reported {
 /// Reads a report of a node. The error is the reason of the refusal.
 pub(crate) fn read(node: &str, report: Report) -> Result<Reported, String> {
     let Report { id, kind: kind_name, namespace, name, uid, body } = report;
+    let texts = [("kind", &kind_name), ("namespace", &namespace), ("name", &name), ("uid", &uid)];
+    if let Some((field, _)) = texts.into_iter().find(|(_, text)| text.len() > MAX_TEXT) {
+        return Err(format!("{field} of the reported object is longer than {MAX_TEXT} bytes"));
+    }
     let Some(kind @ (Kind::Pod | Kind::Node)) = Kind::parse(&kind_name) else {
         return Err(format!("{kind_name:?} is no kind that an edge reports on"));
     };

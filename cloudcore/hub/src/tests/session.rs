@@ -308,6 +308,36 @@ fn what_is_foreign_is_left_alone_and_counts() {
 }
 
 #[test]
+fn an_inventory_is_bounded_in_every_way() {
+    let world = World::default();
+    let item = |kind: &str, uid: &str| InventoryItem {
+        kind: kind.into(),
+        uid: uid.into(),
+        version: Version::of(b"x").to_vec(),
+    };
+    let part = |items| Inventory { items, last: false };
+    let open = || Session::open(all_kinds(), &[], 1, &world).0;
+    let (most, long) = ("u".repeat(253), "u".repeat(254));
+    open().inventory(part(vec![item("Gadget", &most)]), &world).unwrap();
+    for item in [item("Gadget", &long), item(&long, "u")] {
+        let broken = open().inventory(part(vec![item]), &world).unwrap_err();
+        assert!(broken.0.contains("253 bytes") && broken.0.len() < 100, "{broken}");
+    }
+    let bare = InventoryItem { version: vec![1], ..item("Pod", "u") };
+    assert!(open().inventory(part(vec![bare]), &world).unwrap_err().0.contains("no version"));
+    // Parts that never end: as many long ones as the bytes allow, which is fewer than the objects allowed.
+    let mut session = open();
+    let mut taken = 0;
+    let broken = loop {
+        match session.inventory(part(vec![item(&most, &most); 1000]), &world) {
+            Ok(()) => taken += 1000,
+            Err(broken) => break broken,
+        }
+    };
+    assert!(broken.0.contains("bytes") && (30_000..40_000).contains(&taken), "{taken}: {broken}");
+}
+
+#[test]
 fn drift_is_noticed_counted_and_healed() {
     let mut world = World::default();
     world.put(Kind::Pod, "a", "1");

@@ -61,6 +61,14 @@ fn equal_digests_ask_for_nothing() {
 }
 
 #[test]
+fn a_uid_that_no_object_has_is_not_remembered() {
+    let [most, long] = [253, 254].map(|length| pod(&"u".repeat(length)));
+    let told = [(&most, hash("y")), (&long, hash("y"))];
+    let differ = taking().inventory(inventory(&told), |_| Shown::Status(hash("x"), false));
+    assert_eq!(differ, [most]);
+}
+
+#[test]
 fn an_inventory_asks_for_what_differs() {
     let [same, other, ended, absent] = ["a", "b", "c", "d"].map(pod);
     let node = (Kind::Node, Arc::from(""));

@@ -26,6 +26,23 @@ fn a_report_names_what_is_wrong_with_it() {
 }
 
 #[test]
+fn what_names_an_object_is_bounded() {
+    let status = json!({"status": {"phase": "Running"}});
+    let (most, long) = ("x".repeat(253), "x".repeat(254));
+    assert!(read("edge-1", incoming("Pod", &most, &most, &most, &status)).is_ok());
+    for (field, [kind, namespace, name, uid]) in [
+        ("kind", [long.as_str(), "default", "web", "u"]),
+        ("namespace", ["Pod", &long, "web", "u"]),
+        ("name", ["Pod", "default", &long, "u"]),
+        ("uid", ["Pod", "default", "web", &long]),
+        ("uid", ["Node", "", "edge-1", &long]),
+    ] {
+        let reason = read("edge-1", incoming(kind, namespace, name, uid, &status)).unwrap_err();
+        assert!(reason.starts_with(field) && reason.len() < 100, "{reason}");
+    }
+}
+
+#[test]
 fn only_a_pod_can_be_gone() {
     let body = json!({"deleted": true, "status": {}});
     assert!(read("edge-1", incoming("Pod", "default", "web", "u", &body)).unwrap().deleted);
