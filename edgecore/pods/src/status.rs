@@ -51,6 +51,8 @@ pub fn phase(round: Round<'_>) -> &'static str {
     }
     match (running, stopped, round.desired.restart_policy()) {
         (1.., _, _) | (0, 1.., RestartPolicy::Always) => "Running",
+        // Sidecars still end: what ended for good frees its resources, so that is told when nothing runs.
+        (0, 1.., _) if !over => "Running",
         (0, 1.., _) if stopped == succeeded => "Succeeded",
         (0, 1.., RestartPolicy::Never) => "Failed",
         (0, 1.., RestartPolicy::OnFailure) => "Running",

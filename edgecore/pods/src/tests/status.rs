@@ -114,6 +114,21 @@ fn ends_of_jobs() {
 }
 
 #[test]
+fn a_job_is_over_when_its_sidecars_are() {
+    for (code, phase) in [(0, "Succeeded"), (2, "Failed")] {
+        let mut sim = Sim::new(pod(&json!({"restartPolicy": "Never",
+            "initContainers": [{"name": "s", "restartPolicy": "Always"}], "containers": [{"name": "c"}]})));
+        sim.settle();
+        sim.exit("c", code);
+        sim.look();
+        assert!(sim.history.verdict.is_some());
+        assert_eq!(sim.status()["phase"], "Running");
+        sim.settle();
+        assert_eq!(sim.status()["phase"], phase);
+    }
+}
+
+#[test]
 fn a_lost_container_is_told_by_upstreams_name() {
     let mut sim = crash("Never");
     sim.settle();
