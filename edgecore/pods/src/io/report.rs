@@ -86,8 +86,11 @@ impl<R: Runtime> Engine<R> {
                 leaving.push(uid.clone());
             }
         }
-        for uid in leaving {
-            match self.shared.store.retire_pod(&uid).await {
+        let store = &self.shared.store;
+        // Side by side, so that the store writes them together: one by one, many would hold up the loop.
+        let left = futures::future::join_all(leaving.iter().map(|uid| store.retire_pod(uid))).await;
+        for (uid, result) in leaving.into_iter().zip(left) {
+            match result {
                 Ok(true) => {}
                 // Wanted again after all: the row is read anew.
                 Ok(false) => {
