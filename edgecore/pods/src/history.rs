@@ -193,11 +193,17 @@ impl History {
         self.containers.values().any(|ran| ran.current.is_some())
     }
 
+    /// The pod is over; its end begins, where it has not begun.
+    pub fn end(&mut self, verdict: Verdict, now: &Now) {
+        self.verdict = Some(verdict);
+        self.ending.get_or_insert_with(|| now.mark());
+    }
+
     /// Takes in what was seen of the pod.
     pub fn absorb(&mut self, desired: &Desired, view: &PodView, now: &Now) {
         self.taken.get_or_insert_with(|| now.mark()).correct(now);
         self.conditions.values_mut().for_each(|since| since.at.correct(now));
-        if desired.deleting {
+        if desired.deleting || self.verdict.is_some() {
             self.ending.get_or_insert_with(|| now.mark());
         }
         if let Some(sandbox) = view.sandboxes.first() {

@@ -121,7 +121,7 @@ fn look_back(entry: &mut Entry, now: &Now) {
             reason = verdict.reason,
             "pod is over"
         );
-        entry.history.verdict = Some(verdict);
+        entry.history.end(verdict, now);
     }
     let containers = &view.containers;
     entry

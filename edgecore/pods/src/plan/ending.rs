@@ -55,13 +55,16 @@ fn kill(round: Round<'_>, alive: &[&Seen], plan: &mut Plan) {
     let first: Vec<Kill> = alive.iter().filter(|seen| !is_sidecar(seen)).map(|seen| kill(seen)).collect();
     if !first.is_empty() {
         plan.actions.push(Action::Kill(first));
+        return;
     }
-    // Sidecars end in the reverse of their order: a later one may lean on an earlier one.
+    // Sidecars end in the reverse of their order: a later one may lean on an earlier one. Each is planned when those
+    // before it have ended, since all share one grace.
     for name in sidecars.iter().rev() {
         let those: Vec<Kill> =
             alive.iter().filter(|seen| seen.container.name == **name).map(|seen| kill(seen)).collect();
         if !those.is_empty() {
             plan.actions.push(Action::Kill(those));
+            return;
         }
     }
 }

@@ -103,7 +103,7 @@ impl Sim {
         self.view = pods.remove(UID).unwrap_or_default();
         self.history.absorb(&self.desired, &self.view, &self.now);
         if let Some(verdict) = judge(&self.desired, &self.view, &self.history, &self.now) {
-            self.history.verdict = Some(verdict);
+            self.history.end(verdict, &self.now);
         }
         let containers = &self.view.containers;
         self.memory.doomed.retain(|id, _| containers.iter().any(|s| s.container.id.0 == *id && s.alive()));

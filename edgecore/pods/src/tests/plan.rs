@@ -331,6 +331,42 @@ fn deletion_counts_its_grace_over_a_restart_of_the_process() {
 }
 
 #[test]
+fn sidecars_share_the_grace_with_the_others() {
+    let mut sim = Sim::new(pod(&json!({"restartPolicy": "Always", "terminationGracePeriodSeconds": 30,
+        "initContainers": [{"name": "s", "restartPolicy": "Always"}, {"name": "t", "restartPolicy": "Always"}],
+        "containers": [{"name": "a"}]})));
+    sim.settle();
+    sim.delete();
+    sim.look();
+    assert_eq!(short(&sim), ["kill a 30s"]);
+    sim.act(1);
+    sim.pass(Duration::from_secs(25));
+    sim.look();
+    assert_eq!(short(&sim), ["kill t 5s"]);
+    sim.act(1);
+    sim.pass(Duration::from_secs(5));
+    sim.look();
+    assert_eq!(short(&sim), ["kill s 1s"]);
+    sim.settle();
+    assert!(sim.memory.cleared && sim.world.sandboxes.is_empty());
+}
+
+#[test]
+fn a_verdict_counts_its_grace_over_a_restart_of_the_process() {
+    let spec = json!({"activeDeadlineSeconds": 60, "terminationGracePeriodSeconds": 30,
+        "containers": [{"name": "c"}]});
+    let mut sim = Sim::new(pod(&spec));
+    sim.settle();
+    sim.pass(Duration::from_secs(61));
+    sim.look();
+    assert_eq!(short(&sim), ["kill c 30s"]);
+    sim.pass(Duration::from_secs(12));
+    sim.crash();
+    sim.look();
+    assert_eq!(short(&sim), ["kill c 18s"]);
+}
+
+#[test]
 fn a_pod_that_never_started_leaves_at_once() {
     let mut sim = Sim::new(pod(&one("Always")));
     sim.delete();
