@@ -274,6 +274,27 @@ async fn a_missing_config_map_holds_its_pod_until_it_comes_and_a_change_is_seen_
 }
 
 #[tokio::test]
+async fn a_container_starts_again_with_the_files_that_were_there_when_their_source_lost_a_key() {
+    let node = Node::new();
+    let spec = json!({"containers": [{"name": "c", "image": "img:1",
+        "volumeMounts": [{"name": "v", "mountPath": "/v"}]}],
+        "volumes": [{"name": "v", "configMap": {"name": "m", "defaultMode": 420,
+            "items": [{"key": "k", "path": "k"}]}}]});
+    let map = |key: &str| json!({"metadata": {"name": "m", "namespace": "ns"}, "data": {key: "old"}});
+    node.apply(Kind::ConfigMap, "m1", "m", map("k")).await;
+    node.pod("u", "p", spec).await;
+    node.until("running", |node| node.phase("u") == "Running").await;
+    node.apply(Kind::ConfigMap, "m1", "m", map("other")).await;
+    node.runtime.world(|world| {
+        let id = world.running().next().unwrap().id.clone();
+        world.exit(&id, 1);
+    });
+    node.until("started again", |node| node.calls().contains(&"start u c 1".to_owned())).await;
+    let file = node.dir.path().join("pods/u/volumes/v/k");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "old");
+}
+
+#[tokio::test]
 async fn what_cannot_be_run_says_so_by_name_and_disturbs_nobody() {
     let node = Node::new();
     node.apply(Kind::Pod, "bad", "bad", json!({"metadata": {"name": "bad"}, "spec": {"containers": 7}}))

@@ -15,6 +15,7 @@ use rustix::io::Errno;
 use rustix::mount::mount_bind;
 
 use super::{mounts, pod_files};
+use crate::diff::DATA;
 use crate::kinds::{Kind, Plan};
 use crate::layout::PodDir;
 use crate::mount::{BoundMount, MountError, MountRequest};
@@ -31,11 +32,17 @@ pub(super) fn bind(
 ) -> Result<BoundMount, MountError> {
     let name = &request.volume;
     let unknown = || MountError(format!("cannot find volume {name:?} to mount into container {container:?}"));
-    let volume = plan.volumes.iter().find(|volume| volume.name == *name).ok_or_else(unknown)?;
-    let (root, readonly) = match &volume.kind {
-        Kind::HostPath { path, .. } => (PathBuf::from(path), false),
-        Kind::Empty { .. } => (pod.volume(name).map_err(|_| unknown())?, false),
-        Kind::Files { .. } => (pod.volume(name).map_err(|_| unknown())?, true),
+    let volume = plan.volumes.iter().find(|volume| volume.name == *name);
+    let (root, readonly) = match volume.map(|volume| &volume.kind) {
+        Some(Kind::HostPath { path, .. }) => (PathBuf::from(path), false),
+        Some(Kind::Empty { .. }) => (pod.volume(name).map_err(|_| unknown())?, false),
+        Some(Kind::Files { .. }) => (pod.volume(name).map_err(|_| unknown())?, true),
+        // Its sources are gone for now; a container that starts again finds the files that were there before.
+        None if plan.problems.iter().any(|problem| problem.volume == *name) => {
+            let kept = pod.volume(name).ok().filter(|root| fs::metadata(root.join(DATA)).is_ok());
+            (kept.ok_or_else(unknown)?, true)
+        }
+        None => return Err(unknown()),
     };
     let path = if request.sub_path.is_empty() {
         root

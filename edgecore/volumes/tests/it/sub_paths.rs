@@ -4,8 +4,8 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
-use edgecore_volumes::BoundMount;
 use edgecore_volumes::kinds::{HostPathType, Kind, Medium, Plan, Volume};
+use edgecore_volumes::{BoundMount, Trouble, VolumeError};
 
 use crate::state::{POD, State, empty, files, mount_table, plan, request};
 
@@ -123,4 +123,21 @@ fn an_unknown_volume_is_named() {
     let (state, plan) = data();
     let error = state.dirs.bind(POD, "c", &plan, &[request("nope", "")]).unwrap_err().to_string();
     assert_eq!(error, r#"cannot find volume "nope" to mount into container "c""#);
+}
+
+#[test]
+fn files_that_cannot_be_planned_any_more_are_bound_as_they_were() {
+    let state = State::new();
+    let problem = VolumeError::new("f", Trouble::Missing, "references non-existent config key: k");
+    let later = Plan { volumes: Vec::new(), problems: vec![problem] };
+    let request = [request("f", "")];
+    assert!(state.dirs.bind(POD, "c", &later, &request).is_err());
+    // A directory without files is no volume: those on a tmpfs are gone after a reboot.
+    fs::create_dir_all(state.volume("f")).unwrap();
+    assert!(state.dirs.bind(POD, "c", &later, &request).is_err());
+    state.publish(files("f", &[("k", "v")], false));
+    let bound = state.dirs.bind(POD, "c", &later, &request).unwrap().remove(0);
+    assert!(bound.readonly);
+    assert_eq!(fs::read_to_string(Path::new(&bound.host_path).join("k")).unwrap(), "v");
+    assert!(state.dirs.bind(POD, "c", &plan(Vec::new()), &request).is_err());
 }
