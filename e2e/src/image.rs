@@ -12,6 +12,9 @@ use crate::host;
 use crate::names::hex;
 use crate::tar::Tar;
 
+/// Media type of an image's manifest.
+pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+
 /// An image to be written.
 #[derive(Debug, Default)]
 pub struct Image {
@@ -23,19 +26,32 @@ pub struct Image {
     pub entrypoint: Vec<String>,
     /// What runs where a container names nothing.
     pub command: Vec<String>,
+    /// Who runs it where a container names nobody: a number or a name of its `/etc/passwd`; empty is root.
+    pub user: String,
+}
+
+/// What an image is made of, as a registry keeps it.
+#[derive(Debug)]
+pub struct Parts {
+    /// Its configuration, JSON.
+    pub config: Vec<u8>,
+    /// Its manifest, JSON, which names the other two by digest.
+    pub manifest: Vec<u8>,
+    /// Its only layer, a tar archive.
+    pub layer: Vec<u8>,
 }
 
 impl Image {
-    /// The OCI archive.
+    /// Configuration, manifest and layer.
     ///
     /// # Errors
-    /// The image's name does not fit.
-    pub fn archive(&self) -> Result<Vec<u8>> {
-        let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
+    /// The configuration is no JSON.
+    pub fn parts(&self) -> Result<Parts> {
         let config = json!({
-            "architecture": architecture,
+            "architecture": architecture(),
             "os": "linux",
             "config": {
+                "User": self.user,
                 "Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
                 "Entrypoint": self.entrypoint,
                 "Cmd": self.command,
@@ -46,13 +62,22 @@ impl Image {
         let config = serde_json::to_vec(&config)?;
         let manifest = serde_json::to_vec(&json!({
             "schemaVersion": 2,
-            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "mediaType": MANIFEST,
             "config": descriptor("application/vnd.oci.image.config.v1+json", &config),
             "layers": [descriptor("application/vnd.oci.image.layer.v1.tar", &self.layer)],
         }))?;
-        let mut entry = descriptor("application/vnd.oci.image.manifest.v1+json", &manifest);
+        Ok(Parts { config, manifest, layer: self.layer.clone() })
+    }
+
+    /// The OCI archive.
+    ///
+    /// # Errors
+    /// The image's name does not fit.
+    pub fn archive(&self) -> Result<Vec<u8>> {
+        let Parts { config, manifest, layer } = self.parts()?;
+        let mut entry = descriptor(MANIFEST, &manifest);
         entry["annotations"] = json!({"io.containerd.image.name": self.name});
-        entry["platform"] = json!({"architecture": architecture, "os": "linux"});
+        entry["platform"] = json!({"architecture": architecture(), "os": "linux"});
         let index = json!({
             "schemaVersion": 2,
             "mediaType": "application/vnd.oci.image.index.v1+json",
@@ -63,7 +88,7 @@ impl Image {
         tar.file("index.json", 0o644, &serde_json::to_vec(&index)?)?;
         tar.folder("blobs", 0o755)?;
         tar.folder("blobs/sha256", 0o755)?;
-        for blob in [&config, &manifest, &self.layer] {
+        for blob in [&config, &manifest, &layer] {
             let name = sha256(blob);
             tar.file(&format!("blobs/{}", name.replace(':', "/")), 0o644, blob)?;
         }
@@ -71,7 +96,13 @@ impl Image {
     }
 }
 
-fn sha256(bytes: &[u8]) -> String {
+/// This machine's architecture as images name it.
+const fn architecture() -> &'static str {
+    if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" }
+}
+
+/// A blob's digest, as manifests and registries write it.
+pub fn sha256(bytes: &[u8]) -> String {
     format!("sha256:{}", hex(digest(&SHA256, bytes).as_ref()))
 }
 

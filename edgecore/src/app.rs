@@ -157,6 +157,7 @@ impl Parts {
             cluster_domain: config.cluster_domain.clone(),
             resolv_conf: config.resolv_conf.clone(),
             pod_logs_dir: config.pod_logs_dir.clone(),
+            log_links_dir: config.log_links_dir.clone(),
         };
         let (facts, seen) = watch::channel(Arc::new(source.first(&self.store)));
         let keep = source.keep(facts, self.status.clone(), clock.clone(), shutdown.clone());

@@ -29,6 +29,8 @@ pub struct EdgeConfig {
     pub admin: SocketAddr,
     /// Where logs of containers lie.
     pub pod_logs_dir: PathBuf,
+    /// Where links to them lie, for log collectors.
+    pub log_links_dir: PathBuf,
     /// Where CNI configurations lie.
     pub cni_conf_dir: PathBuf,
     /// Whether a CNI configuration is written where there is none.
@@ -58,6 +60,7 @@ impl Default for EdgeConfig {
             containerd: "unix:///run/containerd/containerd.sock".to_owned(),
             admin: SocketAddr::from((Ipv4Addr::LOCALHOST, 10551)),
             pod_logs_dir: PathBuf::from("/var/log/pods"),
+            log_links_dir: PathBuf::from("/var/log/containers"),
             cni_conf_dir: PathBuf::from("/etc/cni/net.d"),
             manage_cni: true,
             cluster_dns: Vec::new(),
@@ -80,6 +83,7 @@ impl Config for EdgeConfig {
         for (key, path) in [
             ("stateDir", &self.state_dir),
             ("podLogsDir", &self.pod_logs_dir),
+            ("logLinksDir", &self.log_links_dir),
             ("cniConfDir", &self.cni_conf_dir),
             ("resolvConf", &self.resolv_conf),
         ] {

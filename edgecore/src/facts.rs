@@ -25,6 +25,7 @@ pub(crate) struct Source {
     pub(crate) cluster_domain: String,
     pub(crate) resolv_conf: PathBuf,
     pub(crate) pod_logs_dir: PathBuf,
+    pub(crate) log_links_dir: PathBuf,
 }
 
 impl Source {
@@ -55,6 +56,7 @@ impl Source {
             resolv_conf: read(&self.resolv_conf),
             hosts: read(&PathBuf::from("/etc/hosts")),
             pod_logs_dir: self.pod_logs_dir.to_string_lossy().into_owned(),
+            log_links_dir: self.log_links_dir.to_string_lossy().into_owned(),
         }
     }
 

@@ -190,6 +190,31 @@ fn a_node_deleted_or_without_a_record_is_turned_away_with_the_reason() {
 }
 
 #[test]
+fn a_pattern_token_takes_over_no_node_that_was_there_before() {
+    let world = World::new("ordinary");
+    // A node of the cluster that never joined here: its name has no record.
+    let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "ordinary-1"}});
+    world.lab.apply(&node.to_string()).unwrap();
+    let uid = world.lab.get(&["node", "ordinary-1"]).unwrap()["metadata"]["uid"].clone();
+    let pattern = world.lab.create_token(&["--pattern", "ordinary-*"]).unwrap();
+    expect_refused(&world, &pattern, "ordinary-1", "ordinary", "ordinary-1");
+    let record = world.lab.get(&["configmap", "-n", "skerry-system", "node-identity-ordinary-1"]);
+    assert!(record.is_err(), "a refused join leaves a record: {record:?}");
+
+    // The refusal has not used the token; a name that nobody has is let in by it.
+    let joined = join(&world.edge, &pattern, "ordinary-2", "ordinary-2").unwrap();
+    assert_eq!(joined.code, Some(0), "{}", joined.last_line);
+    // Who names the node, by a token for exactly it, means it.
+    let member = Member::join(&world.lab, &world.edge, "ordinary-1", "meant").unwrap();
+    let (_session, answer) = Session::hello(&world.lab, &member, "ordinary-1").unwrap();
+    assert!(matches!(answer, Content::Welcome(_)), "{answer:?}");
+    assert_eq!(world.lab.get(&["node", "ordinary-1"]).unwrap()["metadata"]["uid"], uid);
+    world.lab.kubectl(&["delete", "node", "ordinary-1"]).unwrap();
+    forget(&world, "ordinary-1");
+    forget(&world, "ordinary-2");
+}
+
+#[test]
 fn an_edge_whose_node_was_deleted_keeps_its_pods_and_says_why_it_is_alone() {
     let world = World::new("node-deleted");
     let edge = world.add_edge("edge-2");

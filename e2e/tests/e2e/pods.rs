@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, ensure};
 use serde_json::Value;
-use skerry_e2e::host;
 use skerry_e2e::view::{PodSeen, condition};
 
 use crate::world::{EDGE, PATIENCE, World};
@@ -183,20 +182,53 @@ fn a_daemonset_on_the_hosts_network_and_a_host_port_answer() {
 }
 
 #[test]
-fn a_stopped_node_object_and_logs_are_where_upstream_has_them() {
-    let world = World::new("logs");
-    world.apply(&crate::world::sleeper("talks", EDGE).replace(
-        "command: [sleep, \"1000000\"]",
-        "command: [sh, -c, \"echo to-out; echo to-err >&2; sleep 1000000\"]",
-    ));
-    let pod = world.ready("app=talks", 1).remove(0);
-    let path = format!("/var/log/pods/logs_talks_{}/main/0.log", pod.uid);
-    let log = host::wait_for("the log file", PATIENCE, || {
-        let log = world.edge.exec(&["cat", &path])?;
-        Ok((log.lines().count() == 2).then_some(log))
-    })
-    .unwrap();
-    assert!(log.contains(" stdout F to-out") && log.contains(" stderr F to-err"), "{log}");
+fn host_paths_are_what_they_must_be_and_names_lead_to_pods() {
+    let world = World::new("host-paths");
+    world.apply(include_str!("manifests/host-paths.yaml"));
+    let pod = world.ready("app=paths", 1).remove(0);
+    let expect = |script: &str, wanted: &str| {
+        assert_eq!(exec(&world, &pod, "main", script).unwrap().trim_end(), wanted, "{script}");
+    };
+    expect("ls -d /directory/hosts", "/directory/hosts");
+    expect("touch /directory/x 2>&1 | grep -c Read-only", "1");
+    expect("echo deep >/made-directory/f && cat /anything/made/deep/f", "deep");
+    expect("test -f /file && echo file", "file");
+    expect("echo kept >/made-file && cat /anything/file", "kept");
+    expect("test -S /socket && echo socket", "socket");
+    expect("test -c /device && echo device", "device");
+    expect("hostname", "member.family.host-paths.svc.cluster.local");
+    let line = format!("{}\tmember.family.host-paths.svc.cluster.local\tmember", pod.ip);
+    assert!(exec(&world, &pod, "main", "cat /etc/hosts").unwrap().lines().any(|found| found == line));
+    expect("ps -o args | grep -c 'sleep [12]000000'", "2");
+
+    let message = |name: &str| -> Result<String> {
+        let events = world.lab.get(&[
+            "events",
+            "-n",
+            "host-paths",
+            "--field-selector",
+            &format!("involvedObject.name={name},reason=FailedMount"),
+        ])?;
+        Ok(events.pointer("/items/0/message").and_then(Value::as_str).unwrap_or_default().to_owned())
+    };
+    world.wait("the wrong type told of", || {
+        Ok(message("not-a-directory")?
+            .contains("hostPath type check failed: /etc/hostname is not a directory"))
+    });
+    world.wait("the absent file told of", || {
+        Ok(message("absent-file")?
+            .contains("hostPath type check failed, /var/lib/skerry-paths/later is not a file"))
+    });
+    assert_eq!(world.pod("not-a-directory").unwrap().waiting(), "ContainerCreating");
+    // It comes, and the pod goes on by itself.
+    world.edge.exec(&["touch", "/var/lib/skerry-paths/later"]).unwrap();
+    world.ready("app=absent-file", 1);
+    world.edge.exec(&["rm", "-rf", "/var/lib/skerry-paths"]).unwrap();
+}
+
+#[test]
+fn the_node_says_what_it_is_and_has() {
+    let world = World::new("node-object");
     let node = world.lab.get(&["node", EDGE]).unwrap();
     for kind in ["MemoryPressure", "DiskPressure", "PIDPressure"] {
         assert_eq!(condition(&node, kind).unwrap()["status"], "False", "{kind}");

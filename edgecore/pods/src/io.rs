@@ -12,6 +12,7 @@ mod files;
 mod handler;
 mod kill;
 mod limits;
+mod log_links;
 mod logs;
 mod look;
 mod prober;

@@ -63,7 +63,7 @@ impl Daemon {
             name: PAUSE.to_owned(),
             layer: busybox.layer.clone(),
             entrypoint: vec!["/bin/busybox".into(), "sleep".into(), "1000000".into()],
-            command: Vec::new(),
+            ..image::Image::default()
         };
         for (file, image) in [("busybox.tar", busybox), ("pause.tar", pause)] {
             let archive = self.path(file);

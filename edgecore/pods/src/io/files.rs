@@ -9,6 +9,7 @@ use edgecore_volumes::{Plan, Published, Trouble, VolumeDirs, VolumeError, plan};
 use crate::desired::Desired;
 use crate::event::Event;
 use crate::io::cgroups;
+use crate::io::log_links::unlink;
 use crate::io::shared::Shared;
 use crate::io::sources::{SourceError, sources, tell_expired};
 use crate::runtime::Runtime;
@@ -119,7 +120,12 @@ pub(super) async fn make_log_dirs<R: Runtime>(shared: &Shared<R>, desired: &Desi
 }
 
 /// Removes files and logs of a pod of which nothing is left in the runtime.
-pub(super) async fn clear(dirs: &VolumeDirs, uid: &str, logs: PathBuf) -> std::io::Result<()> {
+pub(super) async fn clear(
+    dirs: &VolumeDirs,
+    uid: &str,
+    logs: PathBuf,
+    links: PathBuf,
+) -> std::io::Result<()> {
     let (dirs, uid) = (dirs.clone(), uid.to_owned());
     blocking(move || {
         dirs.unpublish(&uid)?;
@@ -127,15 +133,17 @@ pub(super) async fn clear(dirs: &VolumeDirs, uid: &str, logs: PathBuf) -> std::i
         if let Err(error) = cgroups::remove(Path::new(cgroups::ROOT), &cgroup(&uid)) {
             tracing::warn!(uid, %error, "the pod's cgroup cannot be removed");
         }
+        unlink(&links, &logs)?;
         fine_if_gone(std::fs::remove_dir_all(logs))
     })
     .await
 }
 
-/// Removes the log of one run of a container, rotated parts included.
-pub(super) async fn remove_log(dir: PathBuf, attempt: u32) -> std::io::Result<()> {
+/// Removes the log of one run of a container, rotated parts and the link to it included.
+pub(super) async fn remove_log(dir: PathBuf, attempt: u32, links: PathBuf) -> std::io::Result<()> {
     blocking(move || {
         let stem = format!("{attempt}.log");
+        unlink(&links, &dir.join(&stem))?;
         for name in names_in(&dir)? {
             if name == stem || name.starts_with(&format!("{stem}.")) {
                 fine_if_gone(std::fs::remove_file(dir.join(name)))?;
@@ -166,7 +174,7 @@ pub(super) async fn blocking<T: Send + 'static>(
     }
 }
 
-fn fine_if_gone(result: std::io::Result<()>) -> std::io::Result<()> {
+pub(super) fn fine_if_gone(result: std::io::Result<()>) -> std::io::Result<()> {
     match result {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         other => other,

@@ -1,15 +1,18 @@
 //! Logs that grow too long are rotated, in upstream's layout.
 
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use kit::Shutdown;
 use tokio::sync::watch;
 
 use crate::io::files::{blocking, names_in};
 use crate::io::shared::Shared;
-use crate::rotation::{MAX_BYTES, rotated_name, superfluous};
+use crate::rotation::{COMPRESSED, MAX_BYTES, UNFINISHED, rotated_name, tidy};
 use crate::runtime::{ContainerId, Runtime};
 
 /// Time between two rounds.
@@ -58,10 +61,41 @@ async fn check<R: Runtime>(shared: &Arc<Shared<R>>, id: &ContainerId, path: &str
     blocking(move || {
         let path = Path::new(&path);
         let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
-        for old in superfluous(&name.to_string_lossy(), names_in(dir)?) {
-            std::fs::remove_file(dir.join(old))?;
+        let tidying = tidy(&name.to_string_lossy(), names_in(dir)?);
+        for name in tidying.remove {
+            std::fs::remove_file(dir.join(name))?;
         }
-        Ok(())
+        tidying.compress.iter().try_for_each(|name| compress(dir, name))
     })
     .await
+}
+
+/// Puts a compressed log in the place of a plain one; a power cut leaves one of the two whole.
+fn compress(dir: &Path, name: &str) -> std::io::Result<()> {
+    let (plain, part) = (dir.join(name), dir.join(format!("{name}{UNFINISHED}")));
+    let compressed = File::create(&part)?;
+    std::fs::set_permissions(&part, plain.metadata()?.permissions())?;
+    let mut encoder = GzEncoder::new(compressed, Compression::fast());
+    std::io::copy(&mut File::open(&plain)?, &mut encoder)?;
+    encoder.finish()?.sync_data()?;
+    std::fs::rename(&part, dir.join(format!("{name}{COMPRESSED}")))?;
+    std::fs::remove_file(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+
+    #[test]
+    fn a_compressed_log_takes_the_plain_ones_place() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("0.log.1"), "line\n".repeat(1_000)).unwrap();
+        compress(dir.path(), "0.log.1").unwrap();
+        assert_eq!(names_in(dir.path()).unwrap(), ["0.log.1.gz"]);
+        let mut text = String::new();
+        let file = File::open(dir.path().join("0.log.1.gz")).unwrap();
+        flate2::read::GzDecoder::new(file).read_to_string(&mut text).unwrap();
+        assert_eq!(text, "line\n".repeat(1_000));
+    }
 }

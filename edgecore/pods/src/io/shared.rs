@@ -50,4 +50,9 @@ impl<R: Runtime> Shared<R> {
         Path::new(&self.facts().pod_logs_dir)
             .join(format!("{}_{}_{}", desired.namespace, desired.name, desired.uid))
     }
+
+    /// Directory of the links to logs; empty where there are none.
+    pub(super) fn log_links(&self) -> PathBuf {
+        PathBuf::from(&self.facts().log_links_dir)
+    }
 }

@@ -11,6 +11,7 @@ use crate::handler::of_hook;
 use crate::image::{PullPolicy, credentials, pull_policy, unanswered};
 use crate::io::files::{blocking, planned};
 use crate::io::handler::Answer;
+use crate::io::log_links;
 use crate::io::shared::Shared;
 use crate::io::sources::{pull_secrets, services, sources};
 use crate::io::worker::Home;
@@ -102,6 +103,10 @@ async fn run<R: Runtime>(
         .await
         .map_err(|error| Problem::runtime("RunContainerError", &error))?;
     tell(false, "Started", format!("Started container {name}"));
+    let log = std::path::Path::new(&sandbox.log_directory).join(&spec.log_path);
+    if let Err(error) = log_links::link(shared.log_links(), desired, name, &id, log).await {
+        tracing::warn!(pod = desired.label(), container = name, %error, "the log is not linked");
+    }
     let hook = container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.post_start.as_ref());
     let Some(hook) = hook else { return Ok(()) };
     let answer = match of_hook(hook, container) {

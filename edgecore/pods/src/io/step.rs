@@ -10,6 +10,7 @@ use crate::event::Event;
 use crate::io::engine::{Engine, Message};
 use crate::io::entry::{Busy, Entry};
 use crate::io::files::{self, Waited};
+use crate::io::log_links::unlink;
 use crate::io::shared::Shared;
 use crate::io::sources::want_tokens;
 use crate::io::worker::{Home, Job, work};
@@ -97,11 +98,14 @@ impl<R: Runtime> Engine<R> {
             return;
         }
         tracing::info!(?uids, logs = ?names, "clearing what unknown pods left");
-        let dirs = self.shared.dirs.clone();
+        let (dirs, links) = (self.shared.dirs.clone(), self.shared.log_links());
         self.group.spawn(async move {
             let swept = files::blocking(move || {
                 uids.iter().try_for_each(|uid| dirs.unpublish(uid))?;
-                names.iter().try_for_each(|name| std::fs::remove_dir_all(logs.join(name)))
+                names.iter().map(|name| logs.join(name)).try_for_each(|logs| {
+                    unlink(&links, &logs)?;
+                    std::fs::remove_dir_all(logs)
+                })
             });
             if let Err(error) = swept.await {
                 tracing::warn!(%error, "leftovers of unknown pods cannot be cleared");

@@ -103,12 +103,13 @@ async fn step<R: Runtime>(
         Action::RemoveContainer { id, name, attempt } => {
             shared.runtime.remove_container(&id).await.map_err(text)?;
             let dir = shared.log_dir(desired).join(&name);
-            files::remove_log(dir, attempt).await.map_err(|error| format!("log of {name}: {error}"))?;
+            let removed = files::remove_log(dir, attempt, shared.log_links()).await;
+            removed.map_err(|error| format!("log of {name}: {error}"))?;
             Ok(None)
         }
         Action::Clear => {
             let logs = shared.log_dir(desired);
-            let cleared = files::clear(&shared.dirs, &desired.uid, logs).await;
+            let cleared = files::clear(&shared.dirs, &desired.uid, logs, shared.log_links()).await;
             cleared.map_err(|error| format!("files of the pod: {error}"))?;
             Ok(Some(Outcome::Cleared))
         }

@@ -28,6 +28,8 @@ pub struct NodeFacts {
     pub hosts: String,
     /// Directory of pod logs, such as `/var/log/pods`.
     pub pod_logs_dir: String,
+    /// Directory of links to the logs of containers, such as `/var/log/containers`; empty means none.
+    pub log_links_dir: String,
 }
 
 /// Everything besides pod and container that a container is made from.
