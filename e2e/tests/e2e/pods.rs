@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use serde_json::Value;
 use skerry_e2e::view::{PodSeen, condition};
 
-use crate::world::{EDGE, PATIENCE, World};
+use crate::world::{EDGE, World};
 
 fn exec(world: &World, pod: &PodSeen, container: &str, script: &str) -> Result<String> {
     world.edge.exec_in(&pod.containers[container], &["sh", "-c", script])
