@@ -128,7 +128,7 @@ impl<I: Identities, U: Upstream> Hub<I, U> {
         let group = Group::new("sessions", self.inner.config.max_sessions);
         let shutdown = self.inner.shutdown.clone();
         loop {
-            let accepted = tokio::select! {
+            let accepted = kit::select! {
                 () = shutdown.requested() => break,
                 accepted = listener.accept() => accepted,
             };
@@ -164,7 +164,7 @@ impl<I: Identities, U: Upstream> Hub<I, U> {
     /// Ends the sessions, and the identities, of Nodes that are deleted, until shutdown is asked for.
     pub async fn forget_deleted(&self) -> Result<(), HubError> {
         let shutdown = self.inner.shutdown.clone();
-        tokio::select! {
+        kit::select! {
             () = shutdown.requested() => Ok(()),
             never = self.forget_forever() => match never {},
         }

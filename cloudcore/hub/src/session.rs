@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cloudcore_index::{Object, Subscription};
+use kit::faults::{self, Fault};
 use kit::{Backoff, Elapsed};
 use thiserror::Error;
 use wire::{
@@ -193,6 +194,9 @@ impl Session {
 
     /// Keys changed in the index.
     pub fn changed(&mut self, keys: impl IntoIterator<Item = Key>) {
+        if self.comparing.is_some() && faults::on(Fault::ChangeLostWhileComparing) {
+            return;
+        }
         let kinds = &self.kinds;
         self.dirty.extend(keys.into_iter().filter(|(kind, _)| kinds.contains(kind)));
     }
@@ -306,7 +310,8 @@ impl Session {
             out.push(self.send(step));
         }
         // Asked again: where the set was lost in between, what it was read from says nothing of the rest.
-        if sent_all && self.sync_due && !self.window_is_full() && self.may_vouch(desired) {
+        let skipped = faults::on(Fault::SyncPointSkipped);
+        if sent_all && !skipped && self.sync_due && !self.window_is_full() && self.may_vouch(desired) {
             out.push(self.sync_point(desired));
         }
         out

@@ -63,7 +63,7 @@ pub(crate) struct Answers {
 impl Answers {
     /// The next answer, encoded; `None` where too many waited.
     pub(crate) async fn next(&mut self) -> Option<Vec<u8>> {
-        tokio::select! {
+        kit::select! {
             frame = self.frames.recv() => frame,
             () = self.overflow.notified() => None,
         }

@@ -73,6 +73,12 @@ impl Client {
         Ok(Self { inner, server, acting: None, impersonation: Arc::default() })
     }
 
+    /// A client of an API server that a simulation plays.
+    #[cfg(feature = "testing")]
+    pub fn simulated(inner: kube::Client) -> Self {
+        Self { inner, server: "simulated".into(), acting: None, impersonation: Arc::default() }
+    }
+
     /// The API server's URL, for people.
     pub fn server(&self) -> &str {
         &self.server
@@ -166,7 +172,7 @@ impl Client {
             let response = self.send(method, path, body).await?;
             exchange::collect(&request, response.into_body(), limit).await
         };
-        match tokio::time::timeout(TIMEOUT, exchanged).await {
+        match kit::sim::leaf(tokio::time::timeout(TIMEOUT, exchanged)).await {
             Ok(answer) => answer,
             Err(_) => Err(KubeError::Timeout { request, limit: TIMEOUT }),
         }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use cloudcore_index::Index;
 use cloudcore_kube::Client;
+use kit::faults::{self, Fault};
 use kit::tasks::Group;
 use kit::{Clock, Elapsed, Shutdown};
 use prometheus_client::registry::Registry;
@@ -155,7 +156,7 @@ impl Statuses {
                     None => std::future::pending().await,
                 }
             };
-            tokio::select! {
+            kit::select! {
                 () = shutdown.requested() => return Ok(()),
                 () = self.inner.wake.notified() => {}
                 () = due => {}
@@ -201,6 +202,9 @@ impl Statuses {
         };
         match read {
             Ok(reported) => {
+                if faults::on(Fault::ReportAckedBeforeWrite) {
+                    session.opened.answers.send(wire::ReportAck { ids: vec![id] }.into());
+                }
                 let key = reported.key();
                 session.compare.told(&key, reported.hash);
                 if queue.push(node, JobKey::Report(key), Job::Report(Box::new(reported))).is_err() {
@@ -264,6 +268,10 @@ impl Statuses {
         };
         match draft {
             Ok(draft) => {
+                if faults::on(Fault::EntryAckedBeforeWrite) {
+                    let seqs = vec![entry.seq];
+                    session.opened.answers.send(EntryAck { seqs, ..EntryAck::default() }.into());
+                }
                 let job = Job::Event { draft: Box::new(draft), seq: Some(entry.seq) };
                 if queue.push(node, JobKey::Entry(entry.seq), job).is_err() {
                     // Not acknowledged, so the edge keeps it for its next session.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use kit::faults::{self, Fault};
 use kit::{Backoff, Elapsed};
 
 /// First wait after a failure that may pass, and the longest.
@@ -125,6 +126,10 @@ impl<K: Ord + Clone, T: Supersede> Queue<K, T> {
         }
         let job = node.jobs.entry(key.clone()).or_insert_with(Job::new);
         match job.waiting.take() {
+            Some(older) if faults::on(Fault::OlderReportKept) => {
+                let newer = std::mem::replace(&mut item, older);
+                item.supersede(newer);
+            }
             Some(older) => item.supersede(older),
             None if !job.running => node.order.push_back(key),
             None => {}

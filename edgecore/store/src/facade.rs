@@ -54,6 +54,18 @@ impl Store {
         })
     }
 
+    /// As [`Store::open_in_boot`], for a simulation, which also runs the task that writes.
+    #[cfg(feature = "testing")]
+    pub fn open_simulated(
+        dir: &Path,
+        clock: Clock,
+        boot_id: &str,
+    ) -> Result<(Opened, impl Future<Output = ()> + use<>), StoreError> {
+        let (opened, writer) = open::open_simulated(dir, clock, boot_id)?;
+        let store = Self { inner: Arc::new(opened.inner) };
+        Ok((Opened { store, fresh: opened.fresh, set_aside: opened.set_aside }, writer))
+    }
+
     /// Boot id of the machine, as `Hello` wants it.
     pub fn boot_id(&self) -> &str {
         &self.inner.boot_id

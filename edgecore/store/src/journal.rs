@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use kit::faults::{self, Fault};
 use rusqlite::{Connection, Row};
 
 use crate::error::{Context, StoreError};
@@ -86,7 +87,15 @@ pub(crate) fn entries(conn: &Connection, after: u64, limit: usize) -> Result<Vec
 
 /// The cloud has these.
 pub(crate) fn acked(work: &mut Work<'_>, seqs: &[u64]) -> Result<(), StoreError> {
-    seqs.iter().try_for_each(|seq| remove(work, *seq, Fate::Delivered))
+    seqs.iter().try_for_each(|seq| remove(work, *seq, Fate::Delivered))?;
+    if faults::on(Fault::SequenceReused) {
+        work.conn
+            .execute_batch(
+                "UPDATE sqlite_sequence SET seq = (SELECT coalesce(max(seq), 0) FROM journal) WHERE name = 'journal'",
+            )
+            .during("forget numbers")?;
+    }
+    Ok(())
 }
 
 /// The cloud will not take this one.

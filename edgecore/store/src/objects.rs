@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use kit::faults::{self, Fault};
 use rusqlite::{Connection, OptionalExtension, Row};
 use wire::{Digest, Kind, ObjectKey, Version};
 
@@ -150,7 +151,9 @@ fn reject(work: &mut Work<'_>, change: &Change) -> Result<bool, StoreError> {
         )
         .and_then(|mut put| put.execute((kind, uid, namespace, name, version.0, reason)))
         .during("write a rejection")?;
-    count_in(work, kind, uid, *version);
+    if !faults::on(Fault::RejectedForgotten) {
+        count_in(work, kind, uid, *version);
+    }
     Ok(true)
 }
 
@@ -240,6 +243,7 @@ pub(crate) fn set_agent(work: &mut Work<'_>, agent: &str) -> Result<(), StoreErr
 }
 
 fn count_in(work: &mut Work<'_>, kind: &str, uid: &str, version: Version) {
+    let uid = if faults::on(Fault::DigestWithoutUid) { "" } else { uid };
     work.state.digest = work.state.digest.with(kind, uid, version);
     work.state.count = work.state.count.saturating_add(1);
     touch(work, kind);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -200,8 +200,34 @@ pub(crate) struct Found {
     pub(crate) set_aside: Option<PathBuf>,
 }
 
+/// What the writer needs.
+type Writing = (Connection, mpsc::Receiver<Box<dyn Job>>, Weak<Shared>);
+
 /// Opens the database in `dir`, making or rebuilding it where needed.
 pub(crate) fn open(dir: &Path, clock: Clock, boot_id: &str) -> Result<Found, StoreError> {
+    let (mut found, (conn, queue, shared)) = found(dir, clock, boot_id)?;
+    let writer = std::thread::Builder::new()
+        .name("store".to_owned())
+        .stack_size(512 * 1024)
+        .spawn(move || writer::run(conn, queue, &shared))
+        .map_err(|error| cannot_open(&dir.join(FILE), error))?;
+    found.inner.writer = Some(writer);
+    Ok(found)
+}
+
+/// As [`open`], with the writer as a task for a simulation to run.
+#[cfg(feature = "testing")]
+pub(crate) fn open_simulated(
+    dir: &Path,
+    clock: Clock,
+    boot_id: &str,
+) -> Result<(Found, impl Future<Output = ()> + use<>), StoreError> {
+    let (found, (conn, queue, shared)) = found(dir, clock, boot_id)?;
+    Ok((found, writer::run_simulated(conn, queue, shared)))
+}
+
+/// An opened store that nobody writes yet.
+fn found(dir: &Path, clock: Clock, boot_id: &str) -> Result<(Found, Writing), StoreError> {
     std::fs::create_dir_all(dir).map_err(|error| cannot_open(dir, error))?;
     let seal = Seal::open(dir)?;
     let path = dir.join(FILE);
@@ -228,13 +254,8 @@ pub(crate) fn open(dir: &Path, clock: Clock, boot_id: &str) -> Result<Found, Sto
     });
     let (jobs, queue) = mpsc::channel(QUEUE);
     let weak = Arc::downgrade(&shared);
-    let writer = std::thread::Builder::new()
-        .name("store".to_owned())
-        .stack_size(512 * 1024)
-        .spawn(move || writer::run(conn, queue, &weak))
-        .map_err(|error| cannot_open(&path, error))?;
-    let inner = Inner { shared, readers: Readers::new(&path), jobs: Some(jobs), writer: Some(writer) };
-    Ok(Found { inner, fresh, set_aside })
+    let inner = Inner { shared, readers: Readers::new(&path), jobs: Some(jobs), writer: None };
+    Ok((Found { inner, fresh, set_aside }, (conn, queue, weak)))
 }
 
 /// The writer's connection to a checked and migrated database; and whether it was made just now.

@@ -1,5 +1,6 @@
 //! The outbox of reports: the last value per object, kept after the cloud took it, because it may ask again.
 
+use kit::faults::{self, Fault};
 use rusqlite::{Connection, OptionalExtension};
 use wire::{Kind, ObjectKey, Uid, Version};
 
@@ -26,6 +27,7 @@ pub(crate) fn put(work: &mut Work<'_>, key: &ObjectKey, uid: &str, body: &[u8]) 
     let value = serde_json::from_slice(body)
         .map_err(|error| StoreError::Value { what: "a report", reason: error.to_string() })?;
     let hash = wire::owned::report_hash(key.kind, &value);
+    let kept = if faults::on(Fault::ReportIdKept) { id(work.conn, kind, uid)? } else { None };
     remove(work, kind, uid, Fate::Superseded)?;
     if key.kind == Kind::Node {
         // A Node is reported without a UID until it has one, and has another when it was made again.
@@ -34,9 +36,10 @@ pub(crate) fn put(work: &mut Work<'_>, key: &ObjectKey, uid: &str, body: &[u8]) 
     // A new row, so that it gets a new id: an acknowledgement of the old one must not count for it.
     work.conn
         .prepare_cached(
-            "INSERT INTO reports (kind, uid, namespace, name, hash, pending, body) VALUES (?1, ?2, ?3, ?4, ?5, 1, ?6)",
+            "INSERT INTO reports (kind, uid, namespace, name, hash, pending, body, id)
+             VALUES (?1, ?2, ?3, ?4, ?5, 1, ?6, ?7)",
         )
-        .and_then(|mut insert| insert.execute((kind, uid, &key.namespace, &key.name, hash.0, body)))
+        .and_then(|mut insert| insert.execute((kind, uid, &key.namespace, &key.name, hash.0, body, kept)))
         .during("write a report")?;
     count(work, REPORTS, Fate::Produced, 1)?;
     work.effects.insert(Topic::Reports);
@@ -60,7 +63,15 @@ fn remove(work: &mut Work<'_>, kind: &str, uid: &str, fate: Fate) -> Result<(), 
         .prepare_cached("DELETE FROM reports WHERE kind = ?1 AND uid = ?2 RETURNING pending")
         .and_then(|mut delete| delete.query_row((kind, uid), |row| row.get(0)).optional())
         .during("remove a report")?;
-    count(work, REPORTS, fate, usize::from(pending == Some(true)))
+    let twice = fate == Fate::Superseded && faults::on(Fault::SupersededTwice);
+    count(work, REPORTS, fate, usize::from(pending == Some(true)) * (1 + usize::from(twice)))
+}
+
+/// Id of the last report of an object.
+fn id(conn: &Connection, kind: &str, uid: &str) -> Result<Option<i64>, StoreError> {
+    conn.prepare_cached("SELECT id FROM reports WHERE kind = ?1 AND uid = ?2")
+        .and_then(|mut get| get.query_row((kind, uid), |row| row.get(0)).optional())
+        .during("read a report")
 }
 
 /// Drops the report of an object of any kind.
@@ -110,6 +121,9 @@ pub(crate) fn resend(work: &mut Work<'_>, uids: &[Uid]) -> Result<(), StoreError
         work.effects.insert(Topic::Reports);
     }
     // Wanted once more is produced once more, or the accounts would not balance.
+    if faults::on(Fault::ResendUncounted) {
+        return Ok(());
+    }
     count(work, REPORTS, Fate::Produced, again)
 }
 

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 
+use kit::faults::{self, Fault};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 use wire::Kind;
@@ -88,21 +89,45 @@ where
 {
     let (reply, answer) = oneshot::channel();
     let job = Box::new(Call { run: Some(run), value: None, reply });
-    queue.send(job).await.map_err(|_| StoreError::Closed)?;
-    answer.await.map_err(|_| StoreError::Closed)?
+    kit::sim::leaf(queue.send(job)).await.map_err(|_| StoreError::Closed)?;
+    kit::sim::leaf(answer).await.map_err(|_| StoreError::Closed)?
 }
 
 /// The thread's life: ends when the queue is closed.
 pub(crate) fn run(mut conn: Connection, mut jobs: mpsc::Receiver<Box<dyn Job>>, shared: &Weak<Shared>) {
     while let Some(first) = jobs.blocking_recv() {
         let Some(shared) = shared.upgrade() else { return };
-        let mut group = vec![first];
-        while group.len() < GROUP {
-            let Ok(next) = jobs.try_recv() else { break };
-            group.push(next);
-        }
-        commit_group(&mut conn, &shared, group);
+        commit_group(&mut conn, &shared, gather(first, &mut jobs));
     }
+}
+
+/// As [`run`], for a simulation: a task like any other, that may be killed before and after each commit.
+#[cfg(feature = "testing")]
+pub(crate) async fn run_simulated(
+    mut conn: Connection,
+    mut jobs: mpsc::Receiver<Box<dyn Job>>,
+    shared: Weak<Shared>,
+) {
+    while let Some(first) = kit::sim::leaf(jobs.recv()).await {
+        kit::sim::leaf(tokio::task::yield_now()).await;
+        let Some(shared) = shared.upgrade() else { return };
+        commit_group(&mut conn, &shared, gather(first, &mut jobs));
+        if faults::on(Fault::AnsweredBeforeCommit) {
+            kit::sim::leaf(tokio::task::yield_now()).await;
+            // What was answered already cannot be told of a failure.
+            drop(conn.execute_batch("COMMIT"));
+        }
+    }
+}
+
+/// What waits, with the first of it.
+fn gather(first: Box<dyn Job>, jobs: &mut mpsc::Receiver<Box<dyn Job>>) -> Vec<Box<dyn Job>> {
+    let mut group = vec![first];
+    while group.len() < GROUP {
+        let Ok(next) = jobs.try_recv() else { break };
+        group.push(next);
+    }
+    group
 }
 
 fn commit_group(conn: &mut Connection, shared: &Arc<Shared>, mut group: Vec<Box<dyn Job>>) {
@@ -155,7 +180,9 @@ fn transaction(
         work.state.note_trusted(&now);
     }
     meta::save(conn, &before, &work.state)?;
-    conn.execute_batch("COMMIT").during("commit")?;
+    if !faults::on(Fault::AnsweredBeforeCommit) {
+        conn.execute_batch("COMMIT").during("commit")?;
+    }
     shared.publish(work.state, &work.effects);
     Ok(())
 }

@@ -84,7 +84,7 @@ pub struct Sync {
 impl Sync {
     /// Runs until shutdown is asked for. No failure of the link or the cloud ends it.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), SyncError> {
-        tokio::select! {
+        kit::select! {
             () = shutdown.requested() => Ok(()),
             ended = self.forever(&shutdown) => ended,
         }
@@ -141,7 +141,7 @@ impl Sync {
     async fn pause(&self, mut wait: Wait, reconnect: &mut Reconnect, network: &mut Network) -> usize {
         loop {
             let until = self.clock.elapsed().plus(wait.delay);
-            let changed = tokio::select! {
+            let changed = kit::select! {
                 () = self.clock.sleep_until(until) => return wait.endpoint,
                 changed = network.changed() => changed,
             };

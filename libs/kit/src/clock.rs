@@ -86,6 +86,9 @@ struct Correction {
 enum Source {
     System,
     Manual { elapsed_ms: Arc<AtomicU64>, wall_ms: Arc<AtomicI64>, moved: Arc<tokio::sync::Notify> },
+    /// tokio's time, which a simulation holds still and moves on; and what the wall clock showed at the boot.
+    #[cfg(feature = "testing")]
+    Simulated { boot: tokio::time::Instant, wall_ms: Arc<AtomicI64> },
 }
 
 impl Clock {
@@ -106,6 +109,13 @@ impl Clock {
         }
     }
 
+    /// The clock of a simulated machine: time is tokio's, counted since `boot`, when the wall clock showed `wall_ms`
+    /// (milliseconds since 1970); whoever changes that makes the wall clock jump.
+    #[cfg(feature = "testing")]
+    pub fn simulated(boot: tokio::time::Instant, wall_ms: Arc<AtomicI64>) -> Self {
+        Self { source: Source::Simulated { boot, wall_ms }, correction: Arc::default() }
+    }
+
     /// Moves a manual clock on; the machine's clock ignores it.
     pub fn advance(&self, by: Duration) {
         if let Source::Manual { elapsed_ms, wall_ms, moved } = &self.source {
@@ -121,6 +131,8 @@ impl Clock {
         match &self.source {
             Source::System => Elapsed(duration(clock_gettime(ClockId::Boottime))),
             Source::Manual { elapsed_ms, .. } => Elapsed::from_millis(elapsed_ms.load(Ordering::SeqCst)),
+            #[cfg(feature = "testing")]
+            Source::Simulated { boot, .. } => Elapsed(boot.elapsed()),
         }
     }
 
@@ -165,6 +177,11 @@ impl Clock {
     pub async fn sleep_until(&self, then: Elapsed) {
         match &self.source {
             Source::System => tokio::time::sleep(then.since(self.elapsed())).await,
+            #[cfg(feature = "testing")]
+            Source::Simulated { boot, .. } => {
+                let Some(then) = boot.checked_add(then.0) else { return std::future::pending().await };
+                crate::sim::leaf(tokio::time::sleep_until(then)).await;
+            }
             Source::Manual { moved, .. } => loop {
                 let wake = moved.notified();
                 tokio::pin!(wake);
@@ -186,6 +203,11 @@ impl Clock {
                 WallTime(time.tv_sec.saturating_mul(1000).saturating_add(time.tv_nsec / 1_000_000))
             }
             Source::Manual { wall_ms, .. } => WallTime(wall_ms.load(Ordering::SeqCst)),
+            #[cfg(feature = "testing")]
+            Source::Simulated { boot, wall_ms } => {
+                let since = i64::try_from(boot.elapsed().as_millis()).unwrap_or(i64::MAX);
+                WallTime(wall_ms.load(Ordering::SeqCst).saturating_add(since))
+            }
         }
     }
 }

@@ -6,6 +6,7 @@
 //!   corrected from what the cloud says; tests hold a clock they move by hand.
 //! - [`Backoff`]: jittered and capped, randomness passed in.
 //! - [`config`]: YAML, then environment, then flags; unknown keys are errors, and all problems come at once.
+//! - [`sim`], [`faults`]: where a simulation takes the machine's place; nothing in shipped builds.
 //! - [`telemetry`], [`admin`]: logs and the endpoint for `/livez`, `/readyz`, `/metrics`.
 //!
 //! Deliberately absent: anything that knows what Skerry does.
@@ -15,11 +16,13 @@ pub mod backoff;
 pub mod clock;
 pub mod config;
 pub mod errors;
+pub mod faults;
 pub mod files;
 pub mod random;
 pub mod ready;
 pub mod secret;
 pub mod shutdown;
+pub mod sim;
 pub mod tasks;
 pub mod telemetry;
 

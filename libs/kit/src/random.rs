@@ -11,6 +11,10 @@ pub struct NoRandomness;
 /// Random bytes fit for keys.
 pub fn bytes<const N: usize>() -> Result<[u8; N], NoRandomness> {
     let mut bytes = [0; N];
+    #[cfg(feature = "testing")]
+    if crate::sim::fill(&mut bytes) {
+        return Ok(bytes);
+    }
     SystemRandom::new().fill(&mut bytes).map_err(|_| NoRandomness)?;
     Ok(bytes)
 }

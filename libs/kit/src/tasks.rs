@@ -119,7 +119,7 @@ pub struct Group {
 struct GroupInner {
     name: String,
     limit: usize,
-    running: Mutex<BTreeMap<u64, AbortHandle>>,
+    running: Mutex<BTreeMap<u64, Running>>,
     next: std::sync::atomic::AtomicU64,
 }
 
@@ -144,13 +144,12 @@ impl Group {
         }
         let id = self.inner.next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let leaving = Leave { group: Arc::downgrade(&self.inner), id };
-        #[expect(clippy::disallowed_methods, reason = "this is the spawner")]
-        let handle = tokio::spawn(async move {
+        let task = async move {
             let _leaving = leaving;
             work.await;
-        });
+        };
         // The lock is held, so the task cannot have left before it is entered.
-        running.insert(id, handle.abort_handle());
+        running.insert(id, Running::start(task));
         true
     }
 
@@ -170,6 +169,39 @@ impl Drop for GroupInner {
         let running = self.running.get_mut().unwrap_or_else(PoisonError::into_inner);
         for (_, handle) in std::mem::take(running) {
             handle.abort();
+        }
+    }
+}
+
+/// What ends a task that runs.
+enum Running {
+    Tokio(AbortHandle),
+    #[cfg(feature = "testing")]
+    Simulated(Box<dyn Fn() + Send + Sync>),
+}
+
+impl std::fmt::Debug for Running {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Running")
+    }
+}
+
+impl Running {
+    #[expect(clippy::disallowed_methods, reason = "this is the spawner")]
+    fn start(task: impl Future<Output = ()> + Send + 'static) -> Self {
+        #[cfg(feature = "testing")]
+        let task = match crate::sim::spawn(task) {
+            Ok(abort) => return Self::Simulated(abort),
+            Err(task) => task,
+        };
+        Self::Tokio(tokio::spawn(task).abort_handle())
+    }
+
+    fn abort(&self) {
+        match self {
+            Self::Tokio(handle) => handle.abort(),
+            #[cfg(feature = "testing")]
+            Self::Simulated(abort) => abort(),
         }
     }
 }

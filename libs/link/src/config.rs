@@ -31,6 +31,9 @@ pub struct Config {
     pub read_buffer: usize,
     /// Time source for silence.
     pub clock: Clock,
+    /// Makes connections in place of the machine's network.
+    #[cfg(feature = "testing")]
+    pub dialer: Option<std::sync::Arc<dyn crate::Dialer>>,
 }
 
 impl Default for Config {
@@ -48,6 +51,8 @@ impl Default for Config {
             max_connections: 20_000,
             read_buffer: 4 * 1024,
             clock: Clock::system(),
+            #[cfg(feature = "testing")]
+            dialer: None,
         }
     }
 }

@@ -4,6 +4,8 @@ mod connect;
 mod connection;
 mod driver;
 mod listen;
+#[cfg(feature = "testing")]
+mod memory;
 mod mux;
 mod netlink;
 mod shared;
@@ -13,5 +15,7 @@ mod stream;
 pub use connect::connect;
 pub use connection::{Connection, FrameReceiver, FrameSender, Peer, Streams};
 pub use listen::{Accepted, Listener};
+#[cfg(feature = "testing")]
+pub use memory::{Dialer, MemoryEnd, MemoryFrame, memory_listener, memory_pair};
 pub use netlink::{NetworkChanges, network_changes};
 pub use stream::Stream;

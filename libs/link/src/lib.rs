@@ -32,3 +32,5 @@ pub use io::{
     Accepted, Connection, FrameReceiver, FrameSender, Listener, NetworkChanges, Peer, Stream, Streams,
     connect, network_changes,
 };
+#[cfg(feature = "testing")]
+pub use io::{Dialer, MemoryEnd, MemoryFrame, memory_listener, memory_pair};

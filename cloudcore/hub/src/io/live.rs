@@ -138,7 +138,7 @@ impl<I: Identities, U: Upstream> Live<I, U> {
             self.start_sending();
             let room = self.queue.len() < QUEUE;
             let deadline = self.session.deadline();
-            let step = tokio::select! {
+            let step = kit::select! {
                 frame = receiver.recv() => match frame {
                     Ok(Some(bytes)) => self.frame(&bytes).await,
                     Ok(None) => Err(End::Link(receiver.close_reason().unwrap_or_else(|| "closed".to_owned()))),

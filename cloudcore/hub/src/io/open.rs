@@ -42,7 +42,7 @@ pub(super) async fn serve<I: Identities, U: Upstream>(inner: Arc<Inner<I, U>>, c
         Err(_) => return turn_away(&inner, &identity.node, &sender, other("no Hello came".to_owned())).await,
     };
     let opening = tokio::time::timeout(OPENING, Box::pin(open(&inner, &identity, hello)));
-    let admitted = tokio::select! {
+    let admitted = kit::select! {
         biased;
         // Nobody is there to have a session: an open one of the same edge must not give way to it.
         () = sender.ended() => {

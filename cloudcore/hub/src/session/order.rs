@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use cloudcore_index::Object;
+use kit::faults::{self, Fault};
 use wire::{Delete, DownFrame, Upsert, Version};
 
 use super::{Desired, Key};
@@ -39,6 +40,9 @@ pub(super) fn work(
             true
         }
     });
+    if faults::on(Fault::PodBeforeItsSecret) {
+        upserts.reverse();
+    }
     deletes.reverse();
     upserts.extend(deletes);
     upserts

@@ -111,7 +111,7 @@ impl Lines {
             if let Some(line) = self.take() {
                 return Ok(Some(line));
             }
-            match self.body.frame().await {
+            match kit::sim::leaf(self.body.frame()).await {
                 None => return Ok(None),
                 Some(Err(source)) => return Err(broken(&self.request, source)),
                 Some(Ok(frame)) => {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use edgecore_store::Change;
 use futures::FutureExt;
+use kit::faults::{self, Fault};
 use link::FrameReceiver;
 use wire::down_frame::Content;
 use wire::{
@@ -41,6 +42,9 @@ impl Session<'_> {
     /// Applies a batch, answers, and does what it ends with. `frame` is the last one of the session.
     async fn commit(&self, batch: Batch, frame: u64) -> Result<(), SessionEnd> {
         let Batch { changes, rejected, last, others, end, .. } = batch;
+        if last > 0 && faults::on(Fault::AckedBeforeCommit) {
+            self.send(Ack { frame: last, rejected: rejected.clone() }).await?;
+        }
         if !changes.is_empty() {
             self.uplink().applied = None;
             self.sync.metrics.applied(changes.len(), rejected.len());

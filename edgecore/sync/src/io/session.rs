@@ -106,7 +106,7 @@ impl<'a> Session<'a> {
         shutdown: &Shutdown,
     ) -> (End, bool) {
         let (sender, mut receiver, mut streams) = connection.split();
-        let opened = tokio::select! {
+        let opened = kit::select! {
             opened = open(sync, &sender, &mut receiver) => opened,
             () = shutdown.requested() => Err(End::Shutdown),
         };
@@ -119,7 +119,7 @@ impl<'a> Session<'a> {
         };
         let session = Self::new(sync, sender, &welcome, format!("{} at {endpoint}", welcome.replica));
         sync.note(Phase::Connected, &session.peer);
-        let end = tokio::select! {
+        let end = kit::select! {
             end = session.receive(&mut receiver) => end,
             end = session.beat() => end,
             end = session.send_reports() => end,
@@ -211,7 +211,7 @@ async fn open(sync: &Sync, sender: &FrameSender, receiver: &mut FrameReceiver) -
     let reports = store.reports_digest().map_err(End::Store)?;
     let hello = hello::hello(&who, &meta, store.digest(), reports);
     sender.send(wire::encode(&UpFrame::from(hello))).await.map_err(End::Link)?;
-    let answer = tokio::select! {
+    let answer = kit::select! {
         answer = receiver.recv() => answer.map_err(End::Link)?,
         () = sync.clock.sleep(ANSWER_WITHIN) => return Err(End::NoAnswer),
     };

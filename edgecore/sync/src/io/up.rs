@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use edgecore_store::{JournalRow, ReportRow, StoreError};
+use kit::faults::{self, Fault};
 use link::Streams;
 use wire::{Body, Call, Entry, Heartbeat, Report, UpFrame, call};
 
@@ -56,7 +57,7 @@ impl Session<'_> {
             if let Err(end) = self.drain_reports().await {
                 return end;
             }
-            tokio::select! {
+            kit::select! {
                 changed = news.changed() => if changed.is_err() { return End::Store(StoreError::Closed) },
                 () = self.reports_moved.notified() => {}
             }
@@ -102,6 +103,9 @@ impl Session<'_> {
                 return self.insist("give up a report", || self.store().report_refused(id, &reason)).await;
             }
         };
+        if faults::on(Fault::OutboxEmptiedAtSend) {
+            self.insist("empty the outbox", || self.store().reports_acked(vec![id])).await?;
+        }
         let kind = key.kind.name().to_owned();
         self.send(Report { id, kind, namespace: key.namespace, name: key.name, uid, body }).await
     }
@@ -117,7 +121,7 @@ impl Session<'_> {
             if let Err(end) = self.drain_journal().await {
                 return end;
             }
-            tokio::select! {
+            kit::select! {
                 changed = news.changed() => if changed.is_err() { return End::Store(StoreError::Closed) },
                 () = self.journal_moved.notified() => {}
             }
@@ -162,6 +166,9 @@ impl Session<'_> {
                 return self.insist("give up a message", || self.store().journal_refused(seq, &reason)).await;
             }
         };
+        if faults::on(Fault::JournalEmptiedAtSend) {
+            self.insist("empty the journal", || self.store().journal_acked(vec![seq])).await?;
+        }
         let time_ms = row.at.corrected(&self.store().stamp()).0;
         let millis = |life: Duration| u64::try_from(life.as_millis()).unwrap_or(u64::MAX);
         self.send(Entry {
@@ -205,7 +212,7 @@ impl Session<'_> {
                     None => std::future::pending().await,
                 }
             };
-            tokio::select! {
+            kit::select! {
                 changed = news.changed() => if changed.is_err() { return End::Store(StoreError::Closed) },
                 () = self.calls_moved.notified() => {}
                 () = wake => {}

@@ -15,7 +15,7 @@ use tokio_rustls::{TlsConnector, TlsStream};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, handshake::client::Response};
 
-use super::connection::{Connection, Peer, Side};
+use super::connection::{Connection, Peer, Side, Way};
 use super::socket::{self, Counted, Socket};
 use crate::config::Config;
 use crate::endpoint::Endpoint;
@@ -35,6 +35,10 @@ pub async fn connect(
     tls: Arc<ClientConfig>,
     config: &Config,
 ) -> Result<Connection, ConnectError> {
+    #[cfg(feature = "testing")]
+    if let Some(dialer) = &config.dialer {
+        return kit::sim::leaf(dialer.dial(endpoint)).await;
+    }
     let within = tokio::time::timeout(config.connect_within, tcp(endpoint, config)).await;
     let (stream, address) = within.unwrap_or_else(|_| {
         Err(no_answer(endpoint, format!("no answer within {} ms", config.connect_within.as_millis())))
@@ -46,9 +50,7 @@ pub async fn connect(
     })?;
     Ok(Connection {
         peer: Peer { address, identity: None },
-        socket,
-        config: config.clone(),
-        group: Group::new("link", 1),
+        way: Way::Socket { socket, config: config.clone(), group: Group::new("link", 1) },
         end: Side::Edge,
     })
 }

@@ -27,10 +27,18 @@ pub struct Peer {
 pub struct Connection {
     /// Who is at the other end.
     pub peer: Peer,
-    pub(super) socket: Socket,
-    pub(super) config: Config,
-    pub(super) group: Group,
+    pub(super) way: Way,
     pub(super) end: Side,
+}
+
+/// What carries it.
+#[cfg_attr(feature = "testing", expect(clippy::large_enum_variant, reason = "shipped builds have the one"))]
+pub(super) enum Way {
+    /// A websocket, and the group for the task that drives it.
+    Socket { socket: Socket, config: Config, group: Group },
+    /// A simulation.
+    #[cfg(feature = "testing")]
+    Memory(super::memory::Held),
 }
 
 /// Which end of the link this is.
@@ -50,11 +58,20 @@ impl Connection {
     /// Starts the connection's one task, in a group named `link`, and gives the handles. The task ends with the
     /// connection: when it breaks, is closed, or the receiver is dropped.
     pub fn split(self) -> (FrameSender, FrameReceiver, Streams) {
-        let Self { socket, config, group, end, peer: _ } = self;
+        let Self { way, end, peer: _ } = self;
+        let (socket, config, group) = match way {
+            Way::Socket { socket, config, group } => (socket, config, group),
+            #[cfg(feature = "testing")]
+            Way::Memory(held) => return Self::handles(held.split(), end),
+        };
         let shared = Arc::new(Shared::new(&config, socket.get_ref().get_ref().0.traffic()));
         let driver = Driver::new(socket, Arc::clone(&shared), config, end, group.clone());
         // Where the group is full the driver is dropped, and its end tells the handles.
         group.spawn(driver);
+        Self::handles(shared, end)
+    }
+
+    fn handles(shared: Arc<Shared>, end: Side) -> (FrameSender, FrameReceiver, Streams) {
         (
             FrameSender { shared: Arc::clone(&shared) },
             FrameReceiver { shared: Arc::clone(&shared) },
@@ -76,13 +93,13 @@ impl FrameSender {
     /// Two ends that both wait here, and receive nothing meanwhile, wait for each other: whoever sends much
     /// receives in another task, or keeps what is under way within a window.
     pub async fn send(&self, frame: Vec<u8>) -> Result<(), LinkError> {
-        self.shared.send(frame).await
+        kit::sim::leaf(self.shared.send(frame)).await
     }
 
     /// Sends a short frame (at most 16 KiB) in front of everything that is not being written already: heartbeats and
     /// their answers.
     pub async fn send_urgent(&self, frame: Vec<u8>) -> Result<(), LinkError> {
-        self.shared.send_urgent(frame).await
+        kit::sim::leaf(self.shared.send_urgent(frame)).await
     }
 
     /// Bytes sent on this connection's socket since its TCP connection stood, TLS and all.
@@ -99,12 +116,12 @@ impl FrameSender {
     /// [`Config::close_within`] after that was said. The first reason stays.
     pub async fn close(&self, reason: &str) {
         self.shared.ask_close(reason);
-        self.shared.ended().await;
+        kit::sim::leaf(self.shared.ended()).await;
     }
 
     /// Returns when the connection is over, whoever ended it.
     pub async fn ended(&self) {
-        self.shared.ended().await;
+        kit::sim::leaf(self.shared.ended()).await;
     }
 
     /// Why the connection is over; `None` while it is not.
@@ -123,7 +140,7 @@ impl FrameReceiver {
     /// The next frame, urgent ones first. `None` when the connection was closed, an error when it broke; either only
     /// after everything received was taken. Dropping the future loses nothing.
     pub async fn recv(&mut self) -> Result<Option<Vec<u8>>, LinkError> {
-        poll_fn(|cx| self.shared.poll_recv(cx)).await
+        kit::sim::leaf(poll_fn(|cx| self.shared.poll_recv(cx))).await
     }
 
     /// Why the connection is over; `None` while it is not.

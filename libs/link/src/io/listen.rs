@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsStream};
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request};
 
-use super::connection::{Connection, Peer, Side};
+use super::connection::{Connection, Peer, Side, Way};
 use super::socket::{Counted, Socket, prepare, websocket};
 use crate::config::Config;
 use crate::endpoint::PATH;
@@ -21,11 +21,20 @@ use crate::errors::{HandshakeError, ListenError};
 /// Takes edges' connections.
 #[derive(Debug)]
 pub struct Listener {
-    socket: TcpListener,
-    address: SocketAddr,
-    tls: Arc<ServerConfig>,
-    config: Config,
-    group: Group,
+    pub(super) door: Door,
+    pub(super) address: SocketAddr,
+    pub(super) config: Config,
+    pub(super) group: Group,
+}
+
+/// What edges come in by.
+#[derive(Debug)]
+pub(super) enum Door {
+    /// A socket.
+    Socket { socket: TcpListener, tls: Arc<ServerConfig> },
+    /// A simulation.
+    #[cfg(feature = "testing")]
+    Memory(tokio::sync::mpsc::Receiver<Connection>),
 }
 
 impl Listener {
@@ -39,7 +48,7 @@ impl Listener {
         let socket = TcpListener::bind(address).await.map_err(failed)?;
         let address = socket.local_addr().map_err(failed)?;
         let group = Group::new("link", config.max_connections);
-        Ok(Self { socket, address, tls, config, group })
+        Ok(Self { door: Door::Socket { socket, tls }, address, config, group })
     }
 
     /// The address bound, with the port that port 0 became.
@@ -54,13 +63,24 @@ impl Listener {
 
     /// The next peer, of which only the TCP connection stands.
     pub async fn accept(&mut self) -> Accepted {
+        let (socket, tls) = match &mut self.door {
+            Door::Socket { socket, tls } => (socket, tls),
+            #[cfg(feature = "testing")]
+            Door::Memory(arrivals) => {
+                let arrived = match kit::sim::leaf(arrivals.recv()).await {
+                    Some(connection) => Arrived::Memory(connection),
+                    None => std::future::pending().await,
+                };
+                let (config, group) = (self.config.clone(), self.group.clone());
+                return Accepted { arrived, address: self.address, config, group };
+            }
+        };
         loop {
-            match self.socket.accept().await {
+            match socket.accept().await {
                 Ok((stream, address)) => {
                     return Accepted {
-                        stream,
+                        arrived: Arrived::Socket { stream, tls: Arc::clone(tls) },
                         address,
-                        tls: Arc::clone(&self.tls),
                         config: self.config.clone(),
                         group: self.group.clone(),
                     };
@@ -77,11 +97,20 @@ impl Listener {
 
 /// A peer of which only the TCP connection stands.
 pub struct Accepted {
-    stream: TcpStream,
+    arrived: Arrived,
     address: SocketAddr,
-    tls: Arc<ServerConfig>,
     config: Config,
     group: Group,
+}
+
+/// What came in.
+#[cfg_attr(feature = "testing", expect(clippy::large_enum_variant, reason = "shipped builds have the one"))]
+enum Arrived {
+    /// A TCP connection.
+    Socket { stream: TcpStream, tls: Arc<ServerConfig> },
+    /// A connection of a simulation, handshakes and all.
+    #[cfg(feature = "testing")]
+    Memory(Connection),
 }
 
 impl std::fmt::Debug for Accepted {
@@ -99,7 +128,12 @@ impl Accepted {
     /// TLS and websocket handshakes, within [`Config::handshake_within`]. Run it beside accepting others: a slow
     /// peer must keep nobody waiting.
     pub async fn handshake(self) -> Result<Connection, HandshakeError> {
-        let Self { stream, address, tls, config, group } = self;
+        let Self { arrived, address, config, group } = self;
+        let (stream, tls) = match arrived {
+            Arrived::Socket { stream, tls } => (stream, tls),
+            #[cfg(feature = "testing")]
+            Arrived::Memory(connection) => return Ok(connection),
+        };
         let refused = |reason| HandshakeError { peer: address, reason };
         if group.len() >= config.max_connections {
             return Err(refused(format!("{} connections are open already", config.max_connections)));
@@ -112,9 +146,7 @@ impl Accepted {
             .map_err(refused)?;
         Ok(Connection {
             peer: Peer { address, identity: Some(identity) },
-            socket,
-            config,
-            group,
+            way: Way::Socket { socket, config, group },
             end: Side::Cloud,
         })
     }
