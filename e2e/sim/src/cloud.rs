@@ -128,7 +128,9 @@ pub(crate) fn start(replica: usize, wall_ms: i64, around: &Around) -> Shutdown {
     }
     let statuses = Statuses::new(client.clone(), index.clone(), clock.clone());
     let (writing, until) = (statuses.clone(), shutdown.clone());
-    handle.spawn(actor, async move { drop(writing.run(until).await) });
+    handle.spawn(actor, async move {
+        let Ok(()) = writing.run(until).await;
+    });
     let parts = Parts {
         client,
         index,

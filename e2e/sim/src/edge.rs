@@ -136,6 +136,7 @@ impl Engine {
         self.note_node().await;
         for pod in self.pods() {
             if pod.deleting {
+                self.judge.told(|told| told.retiring(&pod.uid));
                 let retired = self.store.retire_pod(&pod.uid).await;
                 if matches!(retired, Ok(true)) {
                     self.judge.told(|told| told.retires(&pod.uid));

@@ -17,6 +17,7 @@ mod cloud;
 mod edge;
 mod exec;
 mod judge;
+mod many;
 mod net;
 mod points;
 mod rng;
@@ -25,4 +26,5 @@ mod tap;
 mod told;
 mod trace;
 
+pub use many::{Caught, Report, Seeds, find, run_all};
 pub use run::{Outcome, Runner};

@@ -27,7 +27,7 @@ use crate::trace::{Trace, say};
 use crate::{cloud, edge};
 
 /// A run with more steps than this turns in circles.
-const MOST_STEPS: u64 = 3_000_000;
+const MOST_STEPS: u64 = 200_000;
 /// When it all begins, milliseconds since 1970.
 const DAWN_MS: i64 = 1_767_225_600_000;
 
@@ -46,6 +46,13 @@ pub struct Outcome {
     pub kills: u64,
     /// The awaits at which they were killed, each with whose process it was.
     pub points: BTreeSet<String>,
+}
+
+impl Outcome {
+    /// Of a run that could not be made.
+    pub(crate) const fn broken(seed: u64, wrong: String) -> Self {
+        Self { seed, wrong: Some(wrong), hash: 0, steps: 0, kills: 0, points: BTreeSet::new() }
+    }
 }
 
 /// Makes runs.

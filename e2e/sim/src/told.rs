@@ -50,6 +50,13 @@ impl Told {
         }
     }
 
+    /// The pod's report may leave with it from now on.
+    pub(crate) fn retiring(&mut self, uid: &str) {
+        if let Some(said) = self.reports.get_mut(uid) {
+            said.accepted = 0;
+        }
+    }
+
     /// The pod is gone from the machine, and its report with it.
     pub(crate) fn retires(&mut self, uid: &str) {
         self.reports.remove(uid);

@@ -93,7 +93,7 @@ impl Way {
         if chance.per_mille(regime.loses) {
             return Err("connection reset by peer, after the effect".into());
         }
-        Ok(whole(code, answer.to_string(), None))
+        Ok(whole(code, answer, None))
     }
 
     fn open(&self, request: &Request) -> Answer {
