@@ -1,8 +1,8 @@
 //! What people, the network, the machines and the API server do in a run: all of it drawn from the seed.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -72,7 +72,10 @@ fn key(plural: &str, name: &str) -> Key {
 
 /// What is there before anything starts.
 pub(crate) fn furnish(api: &Api, rng: &Rng) {
-    api.make(&key("nodes", NODE), json!({"metadata": {"labels": {"node-role.kubernetes.io/edge": ""}}, "spec": {}}));
+    api.make(
+        &key("nodes", NODE),
+        json!({"metadata": {"labels": {"node-role.kubernetes.io/edge": ""}}, "spec": {}}),
+    );
     api.make(
         &("services".to_owned(), "default".to_owned(), "kubernetes".to_owned()),
         json!({"spec": {"clusterIP": "10.1.0.1", "ports": [{"port": 443}]}}),
@@ -206,10 +209,15 @@ impl Script {
                 api.remove(&key("pods", &name));
                 api.make(&key("pods", &name), pod(rng, NODE, &names(rng)));
             }
-            8..=9 => api.edit(&key("configmaps", &format!("c{}", rng.below(4))), |map| map["data"]["n"] = n.into()),
+            8..=9 => {
+                api.edit(&key("configmaps", &format!("c{}", rng.below(4))), |map| map["data"]["n"] = n.into())
+            }
             10 => api.edit(&key("secrets", &format!("s{}", rng.below(4))), |map| map["data"]["n"] = n.into()),
             11 => {
-                let key = key(if rng.per_mille(500) { "configmaps" } else { "secrets" }, &format!("{}{}", "c", rng.below(4)));
+                let key = key(
+                    if rng.per_mille(500) { "configmaps" } else { "secrets" },
+                    &format!("{}{}", "c", rng.below(4)),
+                );
                 api.remove(&key);
                 if rng.per_mille(700) {
                     api.make(&key, json!({"data": {"n": n}}));
@@ -217,13 +225,19 @@ impl Script {
             }
             12 => api.edit(&key("configmaps", "newer"), |map| map["data"]["n"] = n.into()),
             13 => api.edit(&key("pods", &name), |pod| pod["metadata"]["labels"]["n"] = n.into()),
-            14 => api.make(&key("services", &format!("svc-{}", rng.below(2))), json!({"spec": {"clusterIP": "10.1.0.2", "ports": []}})),
+            14 => api.make(
+                &key("services", &format!("svc-{}", rng.below(2))),
+                json!({"spec": {"clusterIP": "10.1.0.2", "ports": []}}),
+            ),
             // As node-lifecycle does after 50 s of silence.
             _ => {
                 for (plural, name) in [("nodes", NODE), ("pods", name.as_str())] {
                     api.edit(&key(plural, name), |object| {
-                        let conditions = object.pointer_mut("/status/conditions").and_then(Value::as_array_mut);
-                        for condition in conditions.into_iter().flatten().filter(|condition| condition["type"] == "Ready") {
+                        let conditions =
+                            object.pointer_mut("/status/conditions").and_then(Value::as_array_mut);
+                        for condition in
+                            conditions.into_iter().flatten().filter(|condition| condition["type"] == "Ready")
+                        {
                             condition["status"] = "Unknown".into();
                         }
                     });
@@ -269,6 +283,12 @@ impl Script {
         if rng.per_mille(400) {
             let how = *rng.pick(&[Break::End, Break::Gone, Break::Reset]).unwrap_or(&Break::End);
             say!(self.around.trace, "api", "watches of cloud-{replica}: {how:?}");
+            if how == Break::Gone {
+                // What goes now is only found missing by the next list.
+                let (plural, letter) =
+                    *rng.pick(&[("pods", "p"), ("configmaps", "c")]).unwrap_or(&("pods", "p"));
+                api.remove(&key(plural, &format!("{letter}{}", rng.below(5))));
+            }
             return api.break_watches(replica, how);
         }
         let regime = match rng.below(5) {

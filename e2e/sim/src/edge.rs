@@ -74,7 +74,8 @@ pub(crate) fn start(machine: &Machine, around: &Around) -> anyhow::Result<LinkSt
     handle.spawn_looked_at(Actor::Edge, writer);
     judge.set_store(Some(store.clone()));
     let endpoints = ["wss://cloud-0:1/v1/connect", "wss://cloud-1:2/v1/connect"];
-    let endpoints = endpoints.iter().map(|text| text.parse().context("an endpoint")).collect::<anyhow::Result<_>>()?;
+    let endpoints =
+        endpoints.iter().map(|text| text.parse().context("an endpoint")).collect::<anyhow::Result<_>>()?;
     let status = LinkStatus::default();
     let sync = Sync {
         config: Config {
@@ -83,7 +84,11 @@ pub(crate) fn start(machine: &Machine, around: &Around) -> anyhow::Result<LinkSt
             endpoints,
             identity: machine.dir.join("identity.pem"),
             bundle: machine.dir.join("ca.pem"),
-            link: link::Config { clock: clock.clone(), dialer: Some(Arc::new(net.clone())), ..link::Config::default() },
+            link: link::Config {
+                clock: clock.clone(),
+                dialer: Some(Arc::new(net.clone())),
+                ..link::Config::default()
+            },
         },
         store: store.clone(),
         clock,
@@ -226,8 +231,12 @@ impl Engine {
         let body = json!({"regarding": regarding, "reason": "Happened", "note": note, "type": "Normal"});
         self.judge.told(|told| told.entries.insert(note.clone(), false));
         let mortal = self.rng.per_mille(150).then(|| Duration::from_secs(self.rng.between(1, 20)));
-        let entry =
-            JournalEntry { stream: STREAM, priority: 5, expires_after: mortal, body: body.to_string().into_bytes() };
+        let entry = JournalEntry {
+            stream: STREAM,
+            priority: 5,
+            expires_after: mortal,
+            body: body.to_string().into_bytes(),
+        };
         if self.store.append(entry).await.is_ok() {
             self.judge.told(|told| told.entries.insert(note.clone(), true));
             say!(self.trace, "engine", "{note} is accepted");

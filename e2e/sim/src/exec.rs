@@ -222,7 +222,8 @@ impl Executor {
         self.adopt();
         self.fuses.remove(&actor);
         self.stopped.remove(&actor);
-        let (gone, rest) = std::mem::take(&mut self.tasks).into_iter().partition(|(_, task)| task.actor == actor);
+        let (gone, rest) =
+            std::mem::take(&mut self.tasks).into_iter().partition(|(_, task)| task.actor == actor);
         self.tasks = rest;
         let gone: BTreeMap<u64, Task> = gone;
         drop(gone);

@@ -177,7 +177,9 @@ impl State {
             });
             if let Some((_, pod)) = named_by {
                 let pod = uid(pod);
-                return Err(Wrong(format!("{kind} {uid_gone} left the store, exists, and pod {pod} names it")));
+                return Err(Wrong(format!(
+                    "{kind} {uid_gone} left the store, exists, and pod {pod} names it"
+                )));
             }
         }
         Ok(())
@@ -189,7 +191,9 @@ impl State {
         for (_, pod_uid) in new {
             let state = api.state();
             let Some(pod) = state.objects.values().find(|object| uid(object) == pod_uid) else { continue };
-            let Some(told) = self.brought.get(pod_uid).and_then(|at| state.history.told.get(*at)) else { continue };
+            let Some(told) = self.brought.get(pod_uid).and_then(|at| state.history.told.get(*at)) else {
+                continue;
+            };
             let namespace = pod.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
             for (kind, name) in wanted::names(pod) {
                 let key = (wanted::plural(kind).to_owned(), namespace.to_owned(), name);
@@ -244,7 +248,9 @@ impl State {
             let taken = if body["deleted"] == true { gone } else { gone || was_shown };
             if !taken {
                 let uid = &known.0;
-                return Err(Wrong(format!("report {mark:?} of {uid} counts as delivered; the cluster showed {shown:?}")));
+                return Err(Wrong(format!(
+                    "report {mark:?} of {uid} counts as delivered; the cluster showed {shown:?}"
+                )));
             }
             drop(state);
             self.shown.insert(known);
@@ -271,9 +277,13 @@ impl State {
         if lost.len() as u64 > counted {
             return Err(Wrong(format!("entries {lost:?} are nowhere, and {counted} were counted as lost")));
         }
-        let events = api.state().history.events.keys().filter(|note| self.told.entries.contains_key(*note)).count();
+        let events =
+            api.state().history.events.keys().filter(|note| self.told.entries.contains_key(*note)).count();
         if row.delivered > events as u64 {
-            return Err(Wrong(format!("{} entries count as delivered, and the cluster has {events}", row.delivered)));
+            return Err(Wrong(format!(
+                "{} entries count as delivered, and the cluster has {events}",
+                row.delivered
+            )));
         }
         Ok(())
     }
@@ -282,12 +292,13 @@ impl State {
     fn nothing_accepted_is_lost(&self, store: &Store) -> Result<(), Wrong> {
         for (uid, said) in self.told.reports.iter().filter(|(_, said)| said.accepted > 0) {
             let row = store.last_report(&said.key)?.filter(|row| row.uid == *uid);
-            let body: Value =
-                row.and_then(|row| serde_json::from_slice(&row.body).ok()).unwrap_or_default();
+            let body: Value = row.and_then(|row| serde_json::from_slice(&row.body).ok()).unwrap_or_default();
             let found = crate::api::mark(wanted::plural(said.key.kind), &body).unwrap_or(0);
             if found < said.accepted && said.key.kind != Kind::Node {
                 let accepted = said.accepted;
-                return Err(Wrong(format!("report {accepted} of {uid} was accepted, and the store has {found}")));
+                return Err(Wrong(format!(
+                    "report {accepted} of {uid} was accepted, and the store has {found}"
+                )));
             }
         }
         Ok(())

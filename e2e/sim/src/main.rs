@@ -31,6 +31,9 @@ struct Args {
     /// Then plants each fault, and runs at most so many seeds until it is caught.
     #[arg(long, default_value_t = 0)]
     faults: u64,
+    /// Lists the await points at which processes were killed.
+    #[arg(long)]
+    points: bool,
     /// Seeds at once.
     #[arg(long, default_value_t = 2)]
     jobs: usize,
@@ -49,12 +52,15 @@ fn main() -> anyhow::Result<ExitCode> {
     }
     let seeds = Seeds { first: args.from, count: args.seeds, jobs: args.jobs };
     let report = run_all(&runner, seeds, |done, report| {
-        if done.is_multiple_of(50) {
+        if done.is_multiple_of(500) {
             // Progress is for people; where nobody reads it, the end still counts.
             let _ = writeln!(std::io::stderr(), "{done} seeds, {} points", report.points.len());
         }
     });
     tell(&mut out, &report)?;
+    for point in report.points.iter().filter(|_| args.points) {
+        writeln!(out, "point {point}")?;
+    }
     let mut good = report.failed.is_empty();
     for fault in Fault::ALL.into_iter().filter(|_| args.faults > 0) {
         let seeds = Seeds { first: args.from, count: args.faults, jobs: args.jobs };

@@ -175,7 +175,8 @@ impl Net {
             sleep(CONNECT_WITHIN).await;
             return Err(ConnectError::NoAnswer { endpoint, reason: "no answer".to_owned() });
         }
-        let refused = || ConnectError::Refused { endpoint, reason: "nobody listens".to_owned(), retry_after: None };
+        let refused =
+            || ConnectError::Refused { endpoint, reason: "nobody listens".to_owned(), retry_after: None };
         let Some(door) = door else { return Err(refused()) };
         let address = SocketAddr::from(([10, 0, 0, 1], 1));
         let [(edge, edge_end), (cloud, cloud_end)] =
@@ -317,7 +318,10 @@ impl Carrier {
         if !flows || pipe.lands.is_none_or(|at| at > now) {
             return;
         }
-        while !pipe.flight.is_empty() && end.poll_room(cx).is_ready() {
+        // Not all at once: what stands in one frame may be committed before the next is there.
+        let mut together = self.net.rng.between(1, FLIGHT as u64);
+        while together > 0 && !pipe.flight.is_empty() && end.poll_room(cx).is_ready() {
+            together -= 1;
             if let Some(frame) = pipe.flight.pop_front() {
                 self.tap.arrives(from, &frame);
                 end.arrive(frame);
@@ -326,6 +330,8 @@ impl Carrier {
         }
         if pipe.flight.is_empty() && pipe.closing.is_none() {
             pipe.lands = None;
+        } else if together == 0 {
+            pipe.lands = Some(now + Duration::from_millis(1) + self.net.delay());
         }
     }
 

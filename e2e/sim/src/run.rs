@@ -88,7 +88,12 @@ impl Runner {
             tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
         runtime.block_on(async {
             let mut run = Run::new(seed, fault, print, dir.path(), &self.credentials);
-            let world = Rc::new(Seeded { rng: run.rng.fork(), fault, handle: run.around.handle.clone(), stacks: Rc::clone(&run.stacks) });
+            let world = Rc::new(Seeded {
+                rng: run.rng.fork(),
+                fault,
+                handle: run.around.handle.clone(),
+                stacks: Rc::clone(&run.stacks),
+            });
             let entered = kit::sim::enter(world);
             let wrong = tokio::task::unconstrained(poll_fn(|cx| run.poll(cx))).await.err();
             let outcome = run.outcome(wrong);
@@ -151,7 +156,13 @@ struct Run {
 }
 
 impl Run {
-    fn new(seed: u64, fault: Option<Fault>, print: bool, dir: &std::path::Path, credentials: &Credentials) -> Self {
+    fn new(
+        seed: u64,
+        fault: Option<Fault>,
+        print: bool,
+        dir: &std::path::Path,
+        credentials: &Credentials,
+    ) -> Self {
         let rng = Rng::new(seed);
         let (handle, trace) = (Handle::new(), Trace::new(print));
         say!(trace, "world", "seed {seed}, fault {fault:?}");

@@ -51,7 +51,15 @@ impl Tap {
                 self.check(ack.frame);
             }
             Some(up_frame::Content::Report(report)) => {
-                say!(self.trace, "edge", "link {}: reports {} {} as {}", self.id, report.kind, report.uid, report.id);
+                say!(
+                    self.trace,
+                    "edge",
+                    "link {}: reports {} {} as {}",
+                    self.id,
+                    report.kind,
+                    report.uid,
+                    report.id
+                );
             }
             Some(up_frame::Content::Entry(entry)) => {
                 say!(self.trace, "edge", "link {}: sends entry {}", self.id, entry.seq);
@@ -102,14 +110,35 @@ impl Tap {
         let Ok(down) = wire::decode_down(&frame.bytes) else { return };
         match down.content {
             Some(down_frame::Content::Upsert(upsert)) => {
-                say!(self.trace, "edge", "link {}: frame {}, {} {}", self.id, upsert.frame, upsert.kind, upsert.uid);
+                say!(
+                    self.trace,
+                    "edge",
+                    "link {}: frame {}, {} {}",
+                    self.id,
+                    upsert.frame,
+                    upsert.kind,
+                    upsert.uid
+                );
                 self.judge.sent(&upsert.uid, self.replica);
                 let version = Version::from_slice(&upsert.version);
                 self.told.push(Told { frame: upsert.frame, kind: upsert.kind, uid: upsert.uid, version });
             }
             Some(down_frame::Content::Delete(delete)) => {
-                say!(self.trace, "edge", "link {}: frame {}, delete {} {}", self.id, delete.frame, delete.kind, delete.uid);
-                self.told.push(Told { frame: delete.frame, kind: delete.kind, uid: delete.uid, version: None });
+                say!(
+                    self.trace,
+                    "edge",
+                    "link {}: frame {}, delete {} {}",
+                    self.id,
+                    delete.frame,
+                    delete.kind,
+                    delete.uid
+                );
+                self.told.push(Told {
+                    frame: delete.frame,
+                    kind: delete.kind,
+                    uid: delete.uid,
+                    version: None,
+                });
             }
             Some(down_frame::Content::Welcome(welcome)) => {
                 say!(self.trace, "edge", "link {}: welcome, epoch {}", self.id, welcome.epoch);

@@ -24,6 +24,7 @@ fn states_are_equal_and_the_ledger_balances() {
 
 #[test]
 fn a_planted_fault_is_caught() {
-    let caught = find(&Runner::new().unwrap(), Fault::SupersededTwice, Seeds { first: 0, count: 100, jobs: 2 });
+    let caught =
+        find(&Runner::new().unwrap(), Fault::SupersededTwice, Seeds { first: 0, count: 100, jobs: 2 });
     assert!(caught.is_some());
 }

@@ -85,10 +85,17 @@ struct Correction {
 #[derive(Debug, Clone)]
 enum Source {
     System,
-    Manual { elapsed_ms: Arc<AtomicU64>, wall_ms: Arc<AtomicI64>, moved: Arc<tokio::sync::Notify> },
+    Manual {
+        elapsed_ms: Arc<AtomicU64>,
+        wall_ms: Arc<AtomicI64>,
+        moved: Arc<tokio::sync::Notify>,
+    },
     /// tokio's time, which a simulation holds still and moves on; and what the wall clock showed at the boot.
     #[cfg(feature = "testing")]
-    Simulated { boot: tokio::time::Instant, wall_ms: Arc<AtomicI64> },
+    Simulated {
+        boot: tokio::time::Instant,
+        wall_ms: Arc<AtomicI64>,
+    },
 }
 
 impl Clock {

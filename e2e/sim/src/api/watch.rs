@@ -48,7 +48,12 @@ type Line = Result<Frame<Bytes>, BoxError>;
 
 impl Api {
     /// The answer to a watch from a resourceVersion; `None` where that is too old.
-    pub(crate) fn watch(&self, plural: &str, from: u64, replica: usize) -> Option<StreamBody<impl Stream<Item = Line> + use<>>> {
+    pub(crate) fn watch(
+        &self,
+        plural: &str,
+        from: u64,
+        replica: usize,
+    ) -> Option<StreamBody<impl Stream<Item = Line> + use<>>> {
         let now = Instant::now();
         let state = self.state();
         if state.floor.get(plural).is_some_and(|floor| from < *floor) {
@@ -101,7 +106,10 @@ impl Watching {
                     self.bookmark = now + BOOKMARK;
                     let rv = self.api.state().rv;
                     self.at = rv;
-                    return Some(Ok(line("BOOKMARK", &json!({"metadata": {"resourceVersion": rv.to_string()}}).to_string())));
+                    return Some(Ok(line(
+                        "BOOKMARK",
+                        &json!({"metadata": {"resourceVersion": rv.to_string()}}).to_string(),
+                    )));
                 }
                 _ if self.ends <= now => return None,
                 _ => {}
@@ -120,7 +128,12 @@ impl Watching {
         let state = self.api.state();
         let lag = state.regimes.get(self.replica).map_or(0, |regime| regime.lag_ms);
         let (at, plural) = (self.at, &self.plural);
-        let found = state.log.iter().enumerate().skip(self.place).find(|(_, change)| change.rv > at && change.plural == *plural);
+        let found = state
+            .log
+            .iter()
+            .enumerate()
+            .skip(self.place)
+            .find(|(_, change)| change.rv > at && change.plural == *plural);
         let (place, change) = found?;
         self.place = place;
         Some((place, change.at + Duration::from_millis(self.api.rng.below(lag + 1))))
@@ -140,7 +153,10 @@ impl Watching {
             return Frame::data([&data[..], &data[..]].concat().into());
         }
         let state = self.api.state();
-        state.log.get(place).map_or_else(|| Frame::data(Bytes::new()), |change| line(change.event, &change.object))
+        state
+            .log
+            .get(place)
+            .map_or_else(|| Frame::data(Bytes::new()), |change| line(change.event, &change.object))
     }
 
     /// Whether it was broken, and how it ends.

@@ -47,8 +47,12 @@ impl State {
         if let Some(extra) = held.iter().find(|key| !wanted.contains_key(*key)) {
             return Err(Wrong(format!("{extra:?} is in the store and should not be")));
         }
-        let rejected: BTreeSet<String> =
-            store.inventory()?.into_iter().filter(|held| held.rejected.is_some()).map(|held| held.uid).collect();
+        let rejected: BTreeSet<String> = store
+            .inventory()?
+            .into_iter()
+            .filter(|held| held.rejected.is_some())
+            .map(|held| held.uid)
+            .collect();
         let mut bodies = BTreeMap::new();
         for kind in KINDS {
             for object in store.objects(kind)?.into_iter().filter(|object| !object.deleting) {
@@ -57,7 +61,10 @@ impl State {
             }
         }
         for (key, wanted) in &wanted {
-            let newer = wanted.pointer("/metadata/name").and_then(Value::as_str).is_some_and(|name| name.starts_with("newer"));
+            let newer = wanted
+                .pointer("/metadata/name")
+                .and_then(Value::as_str)
+                .is_some_and(|name| name.starts_with("newer"));
             if newer != rejected.contains(&key.1) {
                 return Err(Wrong(format!("{key:?}: rejected is {}", !newer)));
             }
@@ -83,7 +90,10 @@ impl State {
             let plural = wanted::plural(said.key.kind);
             let last = mark(plural, &body);
             if last.is_none_or(|last| last < said.accepted || last > said.tried) {
-                return Err(Wrong(format!("the store has report {last:?} of {uid}, and accepted {}", said.accepted)));
+                return Err(Wrong(format!(
+                    "the store has report {last:?} of {uid}, and accepted {}",
+                    said.accepted
+                )));
             }
             let key = (plural.to_owned(), said.key.namespace.clone(), said.key.name.clone());
             let state = api.state();
@@ -95,7 +105,9 @@ impl State {
             }
             if mark(plural, object) != last {
                 let shown = mark(plural, object);
-                return Err(Wrong(format!("{uid}: the cluster shows report {shown:?}, and the last is {last:?}")));
+                return Err(Wrong(format!(
+                    "{uid}: the cluster shows report {shown:?}, and the last is {last:?}"
+                )));
             }
             if let Some(ready) = unready(object) {
                 return Err(Wrong(format!("{uid}: condition Ready is {ready}, which the edge never said")));

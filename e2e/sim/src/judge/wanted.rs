@@ -27,8 +27,10 @@ pub(crate) const fn plural(kind: Kind) -> &'static str {
 pub(crate) fn names(pod: &Value) -> Vec<(Kind, String)> {
     let volumes = pod.pointer("/spec/volumes").and_then(Value::as_array).cloned().unwrap_or_default();
     let name = |volume: &Value, pointer: &str| Some(volume.pointer(pointer)?.as_str()?.to_owned());
-    let config_maps = volumes.iter().filter_map(|volume| Some((Kind::ConfigMap, name(volume, "/configMap/name")?)));
-    let secrets = volumes.iter().filter_map(|volume| Some((Kind::Secret, name(volume, "/secret/secretName")?)));
+    let config_maps =
+        volumes.iter().filter_map(|volume| Some((Kind::ConfigMap, name(volume, "/configMap/name")?)));
+    let secrets =
+        volumes.iter().filter_map(|volume| Some((Kind::Secret, name(volume, "/secret/secretName")?)));
     config_maps.chain(secrets).collect()
 }
 

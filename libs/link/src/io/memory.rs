@@ -84,8 +84,8 @@ impl MemoryEnd {
     pub fn poll_sent(&self, cx: &Context<'_>) -> Poll<MemoryFrame> {
         self.shared.watch(cx);
         let urgent = self.shared.next_urgent().map(|bytes| MemoryFrame { bytes, urgent: true });
-        let next = urgent
-            .or_else(|| self.shared.next_sync().map(|bytes| MemoryFrame { bytes, urgent: false }));
+        let next =
+            urgent.or_else(|| self.shared.next_sync().map(|bytes| MemoryFrame { bytes, urgent: false }));
         next.map_or(Poll::Pending, Poll::Ready)
     }
 
