@@ -219,7 +219,7 @@ impl State {
         }
         object["metadata"]["resourceVersion"] = self.next().to_string().into();
         if let Some(mark) = mark(&key.0, &object) {
-            self.show(uid(&object).to_owned(), mark);
+            self.show(uid(&object), mark);
         }
         self.objects.insert(key.clone(), object.clone());
         self.log(key, "MODIFIED", &object);
@@ -227,8 +227,8 @@ impl State {
     }
 
     /// Notes which report a status shows. An older one never comes after a newer one.
-    fn show(&mut self, uid: String, mark: u64) {
-        let shown = self.history.shown.entry(uid.clone()).or_default();
+    fn show(&mut self, uid: &str, mark: u64) {
+        let shown = self.history.shown.entry(uid.to_owned()).or_default();
         if shown.last().is_some_and(|last| *last > mark) {
             self.history.wrong.push(format!("{uid} shows report {mark} after {:?}", shown.last()));
         }

@@ -210,7 +210,9 @@ impl Script {
                 api.make(&key("pods", &name), pod(rng, NODE, &names(rng)));
             }
             8..=9 => {
-                api.edit(&key("configmaps", &format!("c{}", rng.below(4))), |map| map["data"]["n"] = n.into())
+                api.edit(&key("configmaps", &format!("c{}", rng.below(4))), |map| {
+                    map["data"]["n"] = n.into();
+                });
             }
             10 => api.edit(&key("secrets", &format!("s{}", rng.below(4))), |map| map["data"]["n"] = n.into()),
             11 => {

@@ -18,6 +18,7 @@ use crate::exec::{Actor, Handle};
 use crate::judge::{Judge, NODE, STREAM};
 use crate::net::Net;
 use crate::rng::Rng;
+use crate::told::Told;
 use crate::trace::{Trace, say};
 
 /// The machine: what outlives the process.
@@ -187,7 +188,7 @@ impl Engine {
     }
 
     async fn report_pod(&self, pod: &Object, deleted: bool) {
-        let mark = self.judge.told(|told| told.next());
+        let mark = self.judge.told(Told::next);
         let status = json!({
             "phase": "Running", "message": format!("r{mark} of {}", pod.uid),
             "conditions": [{"type": "Ready", "status": "True"}, {"type": "Initialized", "status": "True"}],
@@ -204,7 +205,7 @@ impl Engine {
     }
 
     async fn report_node(&self, uid: &str) {
-        let mark = self.judge.told(|told| told.next());
+        let mark = self.judge.told(Told::next);
         let body = json!({"status": {
             "conditions": [{"type": "Ready", "status": "True", "reason": "Up", "message": format!("r{mark} of node")}],
             "nodeInfo": {"architecture": "amd64"},
@@ -223,7 +224,7 @@ impl Engine {
     }
 
     async fn event(&self, pod: Option<&Object>) {
-        let note = format!("note {}", self.judge.told(|told| told.next()));
+        let note = format!("note {}", self.judge.told(Told::next));
         let regarding = pod.map_or_else(
             || json!({"kind": "Node", "name": NODE}),
             |pod| json!({"kind": "Pod", "namespace": pod.key.namespace, "name": pod.key.name, "uid": pod.uid}),

@@ -37,11 +37,11 @@ impl Actor {
     }
 }
 
-type Future_ = Pin<Box<dyn Future<Output = ()> + Send>>;
+type Boxed = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 struct Task {
     actor: Actor,
-    future: Future_,
+    future: Boxed,
     waker: Waker,
     /// The judge looks at the store after each of its steps.
     looked_at: bool,
@@ -55,15 +55,15 @@ pub(crate) struct Handle {
 
 #[derive(Default)]
 struct Shared {
-    state: Mutex<Born>,
+    state: Mutex<Changes>,
     ready: Mutex<BTreeSet<u64>>,
     root: Mutex<Option<Waker>>,
 }
 
 #[derive(Default)]
-struct Born {
+struct Changes {
     next: u64,
-    born: Vec<(u64, Actor, bool, Future_)>,
+    born: Vec<(u64, Actor, bool, Boxed)>,
     aborted: Vec<u64>,
     current: Option<Actor>,
 }
@@ -106,12 +106,12 @@ impl Handle {
     }
 
     /// Starts a task of whichever actor is being polled.
-    pub(crate) fn spawn_here(&self, task: Future_) -> u64 {
+    pub(crate) fn spawn_here(&self, task: Boxed) -> u64 {
         let actor = lock(&self.shared.state).current.unwrap_or(Actor::World);
         self.add(actor, false, task)
     }
 
-    fn add(&self, actor: Actor, looked_at: bool, task: Future_) -> u64 {
+    fn add(&self, actor: Actor, looked_at: bool, task: Boxed) -> u64 {
         let mut state = lock(&self.shared.state);
         state.next += 1;
         let id = state.next;
@@ -190,7 +190,8 @@ impl Executor {
         let id = *self.rng.pick(&may_run)?;
         lock(&self.handle.shared.ready).remove(&id);
         let Some(task) = self.tasks.get_mut(&id) else {
-            return self.idle();
+            // Somebody woke a task that is no more.
+            return Some(Step { actor: Actor::World, looked_at: false, fused: false });
         };
         let (actor, looked_at) = (task.actor, task.looked_at);
         let last = self.fuses.get(&actor).is_some_and(|left| *left <= 1);
@@ -209,12 +210,6 @@ impl Executor {
         }
         lock(&self.handle.shared.state).current = None;
         Some(Step { actor, looked_at, fused })
-    }
-
-    /// Somebody woke a task that is no more.
-    #[expect(clippy::unused_self, reason = "reads as what it is")]
-    const fn idle(&self) -> Option<Step> {
-        Some(Step { actor: Actor::World, looked_at: false, fused: false })
     }
 
     /// Kills a process: its tasks are gone, wherever they wait.

@@ -51,10 +51,13 @@ fn main() -> anyhow::Result<ExitCode> {
         return Ok(if wrong.is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS });
     }
     let seeds = Seeds { first: args.from, count: args.seeds, jobs: args.jobs };
-    let report = run_all(&runner, seeds, |done, report| {
-        if done.is_multiple_of(500) {
-            // Progress is for people; where nobody reads it, the end still counts.
-            let _ = writeln!(std::io::stderr(), "{done} seeds, {} points", report.points.len());
+    let report = run_all(&runner, seeds, |outcome, report| {
+        // Progress is for people; where nobody reads it, the end still counts.
+        if let Some(wrong) = &outcome.wrong {
+            let _ = writeln!(std::io::stderr(), "seed {} FAILED: {wrong}", outcome.seed);
+        }
+        if report.seeds.is_multiple_of(500) {
+            let _ = writeln!(std::io::stderr(), "{} seeds, {} points", report.seeds, report.points.len());
         }
     });
     tell(&mut out, &report)?;
@@ -64,14 +67,11 @@ fn main() -> anyhow::Result<ExitCode> {
     let mut good = report.failed.is_empty();
     for fault in Fault::ALL.into_iter().filter(|_| args.faults > 0) {
         let seeds = Seeds { first: args.from, count: args.faults, jobs: args.jobs };
-        match find(&runner, fault, seeds) {
-            Some(Caught { after, seed, wrong }) => {
-                writeln!(out, "fault {fault:?}: caught after {after} seeds, by seed {seed}: {wrong}")?;
-            }
-            None => {
-                good = false;
-                writeln!(out, "fault {fault:?}: NOT CAUGHT within {} seeds", args.faults)?;
-            }
+        if let Some(Caught { after, seed, wrong }) = find(&runner, fault, seeds) {
+            writeln!(out, "fault {fault:?}: caught after {after} seeds, by seed {seed}: {wrong}")?;
+        } else {
+            good = false;
+            writeln!(out, "fault {fault:?}: NOT CAUGHT within {} seeds", args.faults)?;
         }
     }
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })

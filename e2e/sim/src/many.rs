@@ -46,16 +46,16 @@ pub struct Caught {
 }
 
 /// Runs them all with the product as it is. `progress` hears of every one.
-pub fn run_all(runner: &Runner, seeds: Seeds, progress: impl Fn(u64, &Report) + Sync) -> Report {
+pub fn run_all(runner: &Runner, seeds: Seeds, progress: impl Fn(&Outcome, &Report) + Sync) -> Report {
     let report = Mutex::new(Report::default());
     each(runner, None, seeds, |outcome| {
         let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);
         report.seeds += 1;
         report.steps += outcome.steps;
         report.kills += outcome.kills;
-        report.points.extend(outcome.points);
-        report.failed.extend(outcome.wrong.map(|wrong| (outcome.seed, wrong)));
-        progress(report.seeds, &report);
+        report.points.extend(outcome.points.iter().cloned());
+        report.failed.extend(outcome.wrong.clone().map(|wrong| (outcome.seed, wrong)));
+        progress(&outcome, &report);
         true
     });
     let mut report = report.into_inner().unwrap_or_else(PoisonError::into_inner);

@@ -248,7 +248,7 @@ impl Carrier {
                 fate.waker = Some(cx.waker().clone());
                 (fate.breaks, fate.flows)
             };
-            let mut next = now + Duration::from_secs(60);
+            let mut next = now + Duration::from_mins(1);
             for side in [EDGE, CLOUD] {
                 self.end(side, breaks[side], now, &mut next);
             }

@@ -40,7 +40,7 @@ impl Tap {
             self.left_the_edge(&frame);
             return frame;
         }
-        self.repacked(frame)
+        Self::repacked(frame)
     }
 
     fn left_the_edge(&self, frame: &MemoryFrame) {
@@ -90,7 +90,7 @@ impl Tap {
     }
 
     /// Bodies of objects that only a newer release understands.
-    fn repacked(&self, frame: MemoryFrame) -> MemoryFrame {
+    fn repacked(frame: MemoryFrame) -> MemoryFrame {
         let Ok(mut down) = wire::decode_down(&frame.bytes) else { return frame };
         if let Some(down_frame::Content::Upsert(upsert)) = &mut down.content
             && upsert.name.starts_with("newer")

@@ -25,7 +25,7 @@ impl Request {
         let mut rest: Vec<&str> = parts.skip(skipped).collect();
         let mut namespace = String::new();
         if rest.first() == Some(&"namespaces") && rest.len() > 2 {
-            namespace = rest[1].to_owned();
+            rest[1].clone_into(&mut namespace);
             rest.drain(..2);
         }
         let part = |at: usize| rest.get(at).copied().unwrap_or_default().to_owned();

@@ -46,6 +46,9 @@ struct Watching {
 
 type Line = Result<Frame<Bytes>, BoxError>;
 
+/// The last that is heard of a watch, if anything.
+struct Ended(Option<Line>);
+
 impl Api {
     /// The answer to a watch from a resourceVersion; `None` where that is too old.
     pub(crate) fn watch(
@@ -90,8 +93,8 @@ impl Watching {
             let changed = changed_at.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            if let Some(ended) = self.broken() {
-                return ended;
+            if let Some(Ended(last)) = self.broken() {
+                return last;
             }
             if self.due.is_none() {
                 self.due = self.look();
@@ -106,10 +109,10 @@ impl Watching {
                     self.bookmark = now + BOOKMARK;
                     let rv = self.api.state().rv;
                     self.at = rv;
-                    return Some(Ok(line(
+                    return Some(Ok(Frame::data(line(
                         "BOOKMARK",
                         &json!({"metadata": {"resourceVersion": rv.to_string()}}).to_string(),
-                    )));
+                    ))));
                 }
                 _ if self.ends <= now => return None,
                 _ => {}
@@ -147,20 +150,14 @@ impl Watching {
         state.told(self.replica, &uid);
         drop(state);
         // Now and then the same again.
-        if self.api.rng.per_mille(20)
-            && let Ok(data) = told.into_data()
-        {
-            return Frame::data([&data[..], &data[..]].concat().into());
+        if self.api.rng.per_mille(20) {
+            return Frame::data([&told[..], &told[..]].concat().into());
         }
-        let state = self.api.state();
-        state
-            .log
-            .get(place)
-            .map_or_else(|| Frame::data(Bytes::new()), |change| line(change.event, &change.object))
+        Frame::data(told)
     }
 
     /// Whether it was broken, and how it ends.
-    fn broken(&mut self) -> Option<Option<Line>> {
+    fn broken(&mut self) -> Option<Ended> {
         let mut state = self.api.state();
         let (n, how) = state.breaks.get(self.replica).copied()?;
         if n == self.breaks {
@@ -168,19 +165,19 @@ impl Watching {
         }
         self.breaks = n;
         self.over = true;
-        Some(match how {
+        Some(Ended(match how {
             Break::End => None,
             Break::Reset => Some(Err("connection reset".into())),
             Break::Gone => {
                 let rv = state.rv;
                 state.floor.insert(self.plural.clone(), rv);
                 let status = json!({"kind": "Status", "code": 410, "reason": "Expired", "message": "too old resource version"});
-                Some(Ok(line("ERROR", &Value::to_string(&status))))
+                Some(Ok(Frame::data(line("ERROR", &Value::to_string(&status)))))
             }
-        })
+        }))
     }
 }
 
-fn line(event: &str, object: &str) -> Frame<Bytes> {
-    Frame::data(format!("{{\"type\":\"{event}\",\"object\":{object}}}\n").into())
+fn line(event: &str, object: &str) -> Bytes {
+    format!("{{\"type\":\"{event}\",\"object\":{object}}}\n").into()
 }
