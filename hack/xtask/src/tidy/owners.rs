@@ -5,7 +5,8 @@ use crate::tidy::source::{none, packages};
 /// Foreign crate → the crates that may name it.
 const OWNERS: [(&str, &[&str]); 12] = [
     ("rusqlite", &["edgecore-store"]),
-    ("kube", &["cloudcore-kube"]),
+    // The simulation is the service that the client talks to.
+    ("kube", &["cloudcore-kube", "skerry-e2e-sim"]),
     ("tonic", &["edgecore-cri", "skerry-e2e"]),
     ("tonic-prost", &["edgecore-cri", "skerry-e2e"]),
     ("tokio-tungstenite", &["skerry-link"]),
@@ -15,7 +16,7 @@ const OWNERS: [(&str, &[&str]); 12] = [
     ("zstd", &["skerry-wire"]),
     ("yaml_serde", &["skerry-kit"]),
     ("tracing-subscriber", &["skerry-kit"]),
-    ("anyhow", &["edgecore", "cloudcore", "xtask", "skerry-e2e"]),
+    ("anyhow", &["edgecore", "cloudcore", "xtask", "skerry-e2e", "skerry-e2e-sim"]),
 ];
 
 #[test]
