@@ -194,9 +194,6 @@ impl Session {
 
     /// Keys changed in the index.
     pub fn changed(&mut self, keys: impl IntoIterator<Item = Key>) {
-        if self.comparing.is_some() && faults::on(Fault::ChangeLostWhileComparing) {
-            return;
-        }
         let kinds = &self.kinds;
         self.dirty.extend(keys.into_iter().filter(|(kind, _)| kinds.contains(kind)));
     }

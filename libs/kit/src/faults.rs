@@ -36,8 +36,6 @@ pub enum Fault {
     RelistKeepsTheGone,
     /// The cloud never sends a sync point.
     SyncPointSkipped,
-    /// A change that comes while the inventory is under way is lost.
-    ChangeLostWhileComparing,
     /// A replica serves an edge that has seen newer state than it has itself.
     CatchUpSkipped,
     /// A session that an other one superseded goes on writing.
@@ -54,7 +52,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 20] = [
         Self::AnsweredBeforeCommit,
         Self::AckedBeforeCommit,
         Self::DigestWithoutUid,
@@ -69,7 +67,6 @@ impl Fault {
         Self::PartOfAListIsAll,
         Self::RelistKeepsTheGone,
         Self::SyncPointSkipped,
-        Self::ChangeLostWhileComparing,
         Self::CatchUpSkipped,
         Self::WritesAfterSuperseded,
         Self::ReportAckedBeforeWrite,
