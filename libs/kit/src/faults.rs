@@ -38,21 +38,17 @@ pub enum Fault {
     SyncPointSkipped,
     /// A replica serves an edge that has seen newer state than it has itself.
     CatchUpSkipped,
-    /// A session that an other one superseded goes on writing.
-    WritesAfterSuperseded,
     /// A report is acknowledged when it arrives.
     ReportAckedBeforeWrite,
     /// A journal entry is acknowledged when it arrives.
     EntryAckedBeforeWrite,
     /// Of two reports that wait for one write the older is kept.
     OlderReportKept,
-    /// A report is written to whatever bears the name now.
-    ReportOnSuccessor,
 }
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 18] = [
         Self::AnsweredBeforeCommit,
         Self::AckedBeforeCommit,
         Self::DigestWithoutUid,
@@ -68,11 +64,9 @@ impl Fault {
         Self::RelistKeepsTheGone,
         Self::SyncPointSkipped,
         Self::CatchUpSkipped,
-        Self::WritesAfterSuperseded,
         Self::ReportAckedBeforeWrite,
         Self::EntryAckedBeforeWrite,
         Self::OlderReportKept,
-        Self::ReportOnSuccessor,
     ];
 }
 

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kit::faults::{self, Fault};
 use kit::tasks::Group;
 use wire::{EntryAck, ReportAck};
 
@@ -41,7 +40,7 @@ pub(super) fn start(inner: &Arc<Inner>, workers: &Group, started: Started<JobKey
 
 async fn perform(inner: &Inner, started: &Started<JobKey, Job>) -> Outcome {
     let Started { node, epoch, item, failures, .. } = started;
-    let is_open = || inner.state().queue.is_open(node, *epoch) || faults::on(Fault::WritesAfterSuperseded);
+    let is_open = || inner.state().queue.is_open(node, *epoch);
     let writer = Writer {
         client: &inner.client,
         clock: &inner.clock,

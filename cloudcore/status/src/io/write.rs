@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use cloudcore_kube::{Client, KubeError, Patch, node_lease, path};
 use kit::Clock;
-use kit::faults::{self, Fault};
 use serde_json::Value;
 use wire::Kind;
 
@@ -129,9 +128,6 @@ pub(super) async fn report(writer: &Writer<'_>, reported: &Reported) -> Outcome 
 /// Whether the session is still the one that the node's Lease names. A replica that was stopped and woke up finds out by
 /// a conflict that time has passed; without this look it would read what is newer, and overwrite it.
 async fn holds(writer: &Writer<'_>, node: &Client) -> Result<bool, KubeError> {
-    if faults::on(Fault::WritesAfterSuperseded) {
-        return Ok(true);
-    }
     let lease: Option<Value> = get(node, &path::LEASES.object(node_lease::NAMESPACE, writer.node)).await?;
     Ok(lease.is_some_and(|lease| node_lease::epoch(&lease) == writer.epoch))
 }

@@ -1,6 +1,5 @@
 //! Pods: the status, and the end of a deletion.
 
-use kit::faults::{self, Fault};
 use serde_json::{Map, Value, json};
 use wire::owned::{POD_CONDITIONS, POD_FIELDS};
 
@@ -9,8 +8,7 @@ use crate::report::Reported;
 
 /// The next step for a pod of `node`.
 pub(super) fn plan(node: &str, current: Option<&Value>, reported: &Reported, done: &[Write]) -> Step {
-    let is_it = |current: &&Value| uid(current) == &*reported.uid || faults::on(Fault::ReportOnSuccessor);
-    let Some(current) = current.filter(is_it) else {
+    let Some(current) = current.filter(|current| uid(current) == &*reported.uid) else {
         if reported.deleted || done.contains(&Write::Delete) {
             return Step::Gone;
         }
