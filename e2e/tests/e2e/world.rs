@@ -154,3 +154,19 @@ pub(crate) fn web(name: &str, replicas: u32, node: &str) -> String {
 pub(crate) fn sleeper(name: &str, node: &str) -> String {
     include_str!("manifests/sleeper.yaml").replace("NAME", name).replace("NODE", node)
 }
+
+/// Whether the long tests are to be as long as they can be: `SKERRY_SOAK=1`.
+pub(crate) fn soak() -> bool {
+    host::env("SKERRY_SOAK").is_some_and(|soak| soak == "1")
+}
+
+/// Text that hardly compresses, the same in every run: the middle of a linear congruence, as these bytes.
+pub(crate) fn incompressible(seed: u32, length: usize, alphabet: std::ops::RangeInclusive<u8>) -> String {
+    let mut state = u64::from(seed);
+    let letters: Vec<u8> = alphabet.collect();
+    let letter = |_| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        char::from(letters[usize::try_from(state >> 33).unwrap_or_default() % letters.len()])
+    };
+    (0..length).map(letter).collect()
+}
