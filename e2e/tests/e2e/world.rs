@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use skerry_e2e::view::PodSeen;
-use skerry_e2e::{Edge, Lab, UpOptions, host};
+use skerry_e2e::{Edge, Lab, Runtime, UpOptions, host};
 
 /// Nothing takes longer; what does has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(3);
@@ -28,9 +28,8 @@ impl World {
     /// The lab, whole: cloudcore and edge-1 run, the link is healed, the power is on. `name` becomes the namespace.
     pub(crate) fn new(name: &str) -> Self {
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-        let lab =
-            UP.get_or_init(|| Lab::up(&dir(), &UpOptions { audit: true, ..UpOptions::default() }).unwrap());
-        let lab = lab.clone();
+        let options = || UpOptions { audit: true, runtime: Some(runtime()), ..UpOptions::default() };
+        let lab = UP.get_or_init(|| Lab::up(&dir(), &options()).unwrap()).clone();
         let edge = lab.edge(EDGE);
         let world = Self { lab, edge, namespace: name.to_owned(), _alone: alone };
         world.make_whole().unwrap();
@@ -137,9 +136,22 @@ impl Drop for World {
     }
 }
 
+/// The edges' containerd: Debian's, or the current one with `SKERRY_E2E_CONTAINERD=2.2`.
+fn runtime() -> Runtime {
+    match host::env("SKERRY_E2E_CONTAINERD").as_deref() {
+        None | Some("debian") => Runtime::Debian,
+        Some("2.2") => Runtime::Current,
+        Some(other) => panic!("SKERRY_E2E_CONTAINERD={other}: debian or 2.2 is wanted"),
+    }
+}
+
 fn dir() -> PathBuf {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    std::env::var_os("SKERRY_E2E_DIR").map_or_else(|| root.join("target/e2e/main"), PathBuf::from)
+    let name = match runtime() {
+        Runtime::Debian => "target/e2e/main",
+        Runtime::Current => "target/e2e/main-2.2",
+    };
+    host::env("SKERRY_E2E_DIR").map_or_else(|| root.join(name), PathBuf::from)
 }
 
 /// A Deployment of busybox httpd serving a ConfigMap `page`, probed each second.
