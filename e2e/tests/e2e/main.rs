@@ -14,6 +14,7 @@ mod chaos;
 mod damage;
 mod delivery;
 mod handmade;
+mod hostile;
 mod identity;
 mod images;
 mod logs;
