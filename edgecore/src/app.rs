@@ -127,7 +127,11 @@ impl Parts {
                 endpoints,
                 identity: identity_path(&config.state_dir),
                 bundle: bundle_path(&config.state_dir),
-                link: link::Config { clock: clock.clone(), ..link::Config::default() },
+                link: link::Config {
+                    clock: clock.clone(),
+                    proxies: link::Proxies::from_variables(kit::config::env)?,
+                    ..link::Config::default()
+                },
             },
             store: store.clone(),
             clock: clock.clone(),

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use kit::Clock;
 
+use crate::proxy::Proxies;
+
 /// How a link behaves. Both ends have one; only `heartbeat` must agree, and the cloud says it in `Welcome`.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -31,6 +33,8 @@ pub struct Config {
     pub read_buffer: usize,
     /// Time source for silence.
     pub clock: Clock,
+    /// Which proxies an edge connects through.
+    pub proxies: Proxies,
 }
 
 impl Default for Config {
@@ -48,6 +52,7 @@ impl Default for Config {
             max_connections: 20_000,
             read_buffer: 4 * 1024,
             clock: Clock::system(),
+            proxies: Proxies::default(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod connect;
 mod connection;
+mod dial;
 mod driver;
 mod listen;
 mod mux;
@@ -12,6 +13,7 @@ mod stream;
 
 pub use connect::connect;
 pub use connection::{Connection, FrameReceiver, FrameSender, Peer, Streams};
+pub use dial::{DialError, dial};
 pub use listen::{Accepted, Listener};
 pub use netlink::{NetworkChanges, network_changes};
 pub use stream::Stream;

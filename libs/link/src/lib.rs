@@ -23,12 +23,14 @@ mod endpoint;
 mod errors;
 mod io;
 mod message;
+mod proxy;
 pub mod reconnect;
 
 pub use config::Config;
 pub use endpoint::{Endpoint, EndpointError, PATH};
 pub use errors::{ConnectError, HandshakeError, LinkError, ListenError};
 pub use io::{
-    Accepted, Connection, FrameReceiver, FrameSender, Listener, NetworkChanges, Peer, Stream, Streams,
-    connect, network_changes,
+    Accepted, Connection, DialError, FrameReceiver, FrameSender, Listener, NetworkChanges, Peer, Stream,
+    Streams, connect, dial, network_changes,
 };
+pub use proxy::{Proxies, ProxyError};
