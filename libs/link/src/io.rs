@@ -13,6 +13,8 @@ mod stream;
 
 pub use connect::connect;
 pub use connection::{Connection, FrameReceiver, FrameSender, Peer, Streams};
+#[cfg(feature = "fuzzing")]
+pub(crate) use dial::read as proxy_answer;
 pub use dial::{DialError, dial};
 pub use listen::{Accepted, Listener};
 pub use netlink::{NetworkChanges, network_changes};

@@ -21,6 +21,8 @@
 mod config;
 mod endpoint;
 mod errors;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod io;
 mod message;
 mod proxy;

@@ -139,7 +139,7 @@ async fn tunnel(stream: &mut TcpStream, proxy: &Proxy, target: &str) -> Result<(
 }
 
 /// What a proxy's answer means; `None` while it is not complete.
-fn read(answer: &[u8]) -> Option<Result<(), DialError>> {
+pub(crate) fn read(answer: &[u8]) -> Option<Result<(), DialError>> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut response = httparse::Response::new(&mut headers);
     let length = match response.parse(answer) {
