@@ -134,6 +134,7 @@ async fn start(
         watches.insert(kind, watch.handle());
         tasks.spawn(&format!("watch {kind}"), watch.run(shutdown.clone()));
     }
+    KINDS.into_iter().for_each(|kind| base.readiness.set(&listing(kind), false));
     tasks.spawn("readiness", ready(base.readiness.clone(), index.clone(), shutdown.clone()));
 
     let identities = cloudcore_join::Identities::new(client.clone(), &settings.namespace, clock.clone());
@@ -187,14 +188,24 @@ async fn start(
     Ok(())
 }
 
+/// What is pending before a kind was listed.
+fn listing(kind: wire::Kind) -> String {
+    format!("listing {kind}")
+}
+
 /// Ready when every kind was listed.
 async fn ready(readiness: Readiness, index: Index, shutdown: Shutdown) -> Result<(), Infallible> {
-    let listing = readiness.block("listing the cluster's objects");
+    let listed = |index: &Index| {
+        let unlisted = index.unlisted();
+        for kind in KINDS {
+            readiness.set(&listing(kind), !unlisted.contains(&kind));
+        }
+        unlisted.is_empty()
+    };
     tokio::select! {
-        () = index.until(|index| index.unlisted().is_empty()) => {}
+        () = index.until(listed) => {}
         () = shutdown.requested() => return Ok(()),
     }
-    drop(listing);
     let counts: Vec<_> = index.counts().into_iter().map(|(kind, count)| format!("{kind} {count}")).collect();
     tracing::info!(objects = counts.join(", "), "every kind is listed");
     shutdown.requested().await;
