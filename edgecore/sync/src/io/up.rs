@@ -145,8 +145,7 @@ impl Session<'_> {
         if most == 0 {
             return Ok(false);
         }
-        let waiting =
-            self.read("the journal", || self.store().journal_waiting(stream, &after, most)).await?;
+        let waiting = self.read("the journal", || self.store().journal_waiting(stream, &after, most)).await?;
         let picked = self.uplink().journal.stream(stream).pick(&waiting, most, self.clock().elapsed());
         let rows = self.read("the journal", || self.store().journal_rows(&picked)).await?;
         // Some may have been dropped or have expired meanwhile.

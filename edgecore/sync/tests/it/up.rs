@@ -97,12 +97,8 @@ async fn journal_entries_are_kept_until_they_arrived() {
 #[tokio::test]
 async fn what_matters_more_is_sent_first_and_a_stream_that_is_not_taken_holds_up_no_other() {
     let (mut cloud, edge) = both().await;
-    let entry = |stream, priority| JournalEntry {
-        stream,
-        priority,
-        expires_after: None,
-        body: b"{}".to_vec(),
-    };
+    let entry =
+        |stream, priority| JournalEntry { stream, priority, expires_after: None, body: b"{}".to_vec() };
     for _ in 0..100 {
         edge.store.append(entry("messages", 1)).await.unwrap();
     }
