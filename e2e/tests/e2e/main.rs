@@ -13,6 +13,7 @@ mod delivery;
 mod handmade;
 mod identity;
 mod images;
+mod ledger;
 mod logs;
 mod outage;
 mod pods;
