@@ -134,7 +134,9 @@ async fn start(
         watches.insert(kind, watch.handle());
         tasks.spawn(&format!("watch {kind}"), watch.run(shutdown.clone()));
     }
-    KINDS.into_iter().for_each(|kind| base.readiness.set(&listing(kind), false));
+    for kind in KINDS {
+        base.readiness.set(&listing(kind), false);
+    }
     tasks.spawn("readiness", ready(base.readiness.clone(), index.clone(), shutdown.clone()));
 
     let identities = cloudcore_join::Identities::new(client.clone(), &settings.namespace, clock.clone());

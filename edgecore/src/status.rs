@@ -169,8 +169,11 @@ pub(crate) fn text(view: &View) -> String {
         let counts =
             [stream.produced, stream.delivered, stream.superseded, stream.expired, dropped, stream.queued];
         let counts = counts.map(|count| count.to_string());
-        let why = stream.dropped.iter().map(|(reason, n)| format!(" {reason} {n}")).collect::<String>();
-        line(&stream.name, row(counts.each_ref().map(String::as_str)) + &why);
+        let mut cells = row(counts.each_ref().map(String::as_str));
+        for (reason, n) in &stream.dropped {
+            let _ = write!(cells, " {reason} {n}");
+        }
+        line(&stream.name, cells);
     }
     for Refused { at, stream, about, reason } in refused {
         line("refused", format!("{at} {stream}: {about}: {reason}"));

@@ -98,11 +98,11 @@ fn answered(status: &ApiStatus, request: Request, failures: u32) -> Verdict {
     let again = Verdict::Again { after, throttled: status.code == 429 };
     match status.code {
         500 if too_large(status) => Verdict::Refused,
-        401 | 408 | 425 | 429 => again,
         403 => forbidden(status, request, failures, again),
         404 | 409 | 410 if request.writes_object() => Verdict::Replan,
         409 if request.is_event() && status.reason == "AlreadyExists" => Verdict::Taken,
-        409 | 410 => again,
+        // Our own credentials; too early, or too much; an Event that met something else than itself.
+        401 | 408 | 409 | 410 | 425 | 429 => again,
         400..500 => Verdict::Refused,
         // 5xx; and what no API server says, but somebody between it and us may.
         _ => again,
