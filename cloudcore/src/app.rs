@@ -134,9 +134,6 @@ async fn start(
         watches.insert(kind, watch.handle());
         tasks.spawn(&format!("watch {kind}"), watch.run(shutdown.clone()));
     }
-    for kind in KINDS {
-        base.readiness.set(&listing(kind), false);
-    }
     tasks.spawn("readiness", ready(base.readiness.clone(), index.clone(), shutdown.clone()));
 
     let identities = cloudcore_join::Identities::new(client.clone(), &settings.namespace, clock.clone());
@@ -190,26 +187,29 @@ async fn start(
     Ok(())
 }
 
-/// What is pending before a kind was listed.
-fn listing(kind: wire::Kind) -> String {
-    format!("listing {kind}")
-}
-
-/// Ready when every kind was listed.
-async fn ready(readiness: Readiness, index: Index, shutdown: Shutdown) -> Result<(), Infallible> {
-    let listed = |index: &Index| {
+/// Ready when every kind was listed; pending from the call on, also before the task has its first turn.
+fn ready(
+    readiness: Readiness,
+    index: Index,
+    shutdown: Shutdown,
+) -> impl Future<Output = Result<(), Infallible>> {
+    let look = move |index: &Index| {
         let unlisted = index.unlisted();
         for kind in KINDS {
-            readiness.set(&listing(kind), !unlisted.contains(&kind));
+            readiness.set(&format!("listing {kind}"), !unlisted.contains(&kind));
         }
         unlisted.is_empty()
     };
-    tokio::select! {
-        () = index.until(listed) => {}
-        () = shutdown.requested() => return Ok(()),
+    look(&index);
+    async move {
+        tokio::select! {
+            () = index.until(look) => {}
+            () = shutdown.requested() => return Ok(()),
+        }
+        let counts: Vec<_> =
+            index.counts().into_iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+        tracing::info!(objects = counts.join(", "), "every kind is listed");
+        shutdown.requested().await;
+        Ok(())
     }
-    let counts: Vec<_> = index.counts().into_iter().map(|(kind, count)| format!("{kind} {count}")).collect();
-    tracing::info!(objects = counts.join(", "), "every kind is listed");
-    shutdown.requested().await;
-    Ok(())
 }
