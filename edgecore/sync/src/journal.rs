@@ -90,13 +90,14 @@ impl Outgoing {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::collections::BTreeSet;
 
     /// A stream's entries that are not taken by the cloud, by priority and number.
-    type Held = BTreeMap<(usize, u64), ()>;
+    type Held = BTreeSet<(usize, u64)>;
 
     fn waiting(held: &Held, after: &[u64; PRIORITIES], limit: usize) -> Vec<Vec<u64>> {
         let of = |priority: usize| {
-            let seqs = held.keys().filter(|(p, seq)| *p == priority && *seq > after[priority]);
+            let seqs = held.iter().filter(|(p, seq)| *p == priority && *seq > after[priority]);
             seqs.map(|(_, seq)| *seq).take(limit).collect()
         };
         (0..PRIORITIES).map(of).collect()
@@ -147,12 +148,12 @@ mod tests {
                     0 | 1 => for _ in 0..many {
                         newest += 1;
                         unsent.insert(newest, (priority, picks, unsent.len() as u64));
-                        held.insert((priority, newest), ());
+                        held.insert((priority, newest));
                     },
                     2 => for _ in 0..many.min(flying.len()) {
                         let seq = flying.remove(0);
                         prop_assert!(sending.done(seq).is_some());
-                        held.retain(|(_, known), ()| *known != seq);
+                        held.retain(|(_, known)| *known != seq);
                     },
                     _ => {
                         let lists = waiting(&held, sending.after(), many);
