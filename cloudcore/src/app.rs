@@ -187,16 +187,29 @@ async fn start(
     Ok(())
 }
 
-/// Ready when every kind was listed.
-async fn ready(readiness: Readiness, index: Index, shutdown: Shutdown) -> Result<(), Infallible> {
-    let listing = readiness.block("listing the cluster's objects");
-    tokio::select! {
-        () = index.until(|index| index.unlisted().is_empty()) => {}
-        () = shutdown.requested() => return Ok(()),
+/// Ready when every kind was listed; pending from the call on, also before the task has its first turn.
+fn ready(
+    readiness: Readiness,
+    index: Index,
+    shutdown: Shutdown,
+) -> impl Future<Output = Result<(), Infallible>> {
+    let look = move |index: &Index| {
+        let unlisted = index.unlisted();
+        for kind in KINDS {
+            readiness.set(&format!("listing {kind}"), !unlisted.contains(&kind));
+        }
+        unlisted.is_empty()
+    };
+    look(&index);
+    async move {
+        tokio::select! {
+            () = index.until(look) => {}
+            () = shutdown.requested() => return Ok(()),
+        }
+        let counts: Vec<_> =
+            index.counts().into_iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+        tracing::info!(objects = counts.join(", "), "every kind is listed");
+        shutdown.requested().await;
+        Ok(())
     }
-    drop(listing);
-    let counts: Vec<_> = index.counts().into_iter().map(|(kind, count)| format!("{kind} {count}")).collect();
-    tracing::info!(objects = counts.join(", "), "every kind is listed");
-    shutdown.requested().await;
-    Ok(())
 }

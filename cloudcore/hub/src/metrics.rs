@@ -53,6 +53,8 @@ pub struct Metrics {
     pub rejected: Family<KindLabel, Counter>,
     /// Times that an edge held something else than was believed.
     pub drift: Counter,
+    /// Times that everything was compared: as the session opened, or for a difference found later.
+    pub resyncs: Family<ReasonLabel, Counter>,
     /// Writes of Leases.
     pub lease_writes: Family<ResultLabel, Counter>,
 }
@@ -74,6 +76,11 @@ impl Metrics {
             "skerry_hub_drift",
             "Times an edge held something else than believed",
             self.drift.clone(),
+        );
+        registry.register(
+            "skerry_hub_resyncs",
+            "Times everything was compared, by why: the session opened, or drift was found",
+            self.resyncs.clone(),
         );
         registry.register("skerry_hub_lease_writes", "Writes of node Leases", self.lease_writes.clone());
     }

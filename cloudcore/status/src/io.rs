@@ -18,7 +18,7 @@ use wire::{Entry, EntryAck, Kind, Rejected, Report, ReportInventory, ReportRefus
 
 use crate::compare::{Compare, Shown};
 use crate::event::{self, Draft};
-use crate::metrics::Metrics;
+use crate::metrics::{Depth, Metrics};
 use crate::origin::Opened;
 use crate::queue::{Limits, Queue, Started, Supersede};
 use crate::report::{self, Key, Reported};
@@ -40,9 +40,15 @@ enum JobKey {
     Entry(u64),
 }
 
-/// What is done.
+/// What is done, and since when it is to be.
 #[derive(Debug)]
-enum Job {
+struct Job {
+    since: Elapsed,
+    task: Task,
+}
+
+#[derive(Debug)]
+enum Task {
     Report(Box<Reported>),
     /// An Event: of the journal, written as the node; or cloudcore's own.
     Event {
@@ -53,8 +59,18 @@ enum Job {
 
 impl Supersede for Job {
     fn supersede(&mut self, older: Self) {
-        if let (Self::Report(newer), Self::Report(older)) = (self, older) {
+        if let (Task::Report(newer), Task::Report(older)) = (&mut self.task, older.task) {
             newer.ids.extend(older.ids.iter().filter(|id| !newer.ids.contains(id)).collect::<Vec<_>>());
+        }
+    }
+}
+
+impl Job {
+    /// Kind of what is written.
+    fn kind(&self) -> &'static str {
+        match &self.task {
+            Task::Report(reported) => reported.object.kind.name(),
+            Task::Event { .. } => "Event",
         }
     }
 }
@@ -139,9 +155,14 @@ impl Statuses {
         Self { inner: Arc::new(Inner { client, index, clock, metrics, state, wake }) }
     }
 
-    /// Registers the counters.
+    /// Registers the counters, and the queue's depth, which is read when asked for.
     pub fn register(&self, registry: &mut Registry) {
-        self.inner.metrics.register(registry);
+        let inner = Arc::downgrade(&self.inner);
+        self.inner.metrics.register(registry, move || {
+            let inner = inner.upgrade()?;
+            let state = inner.state();
+            Some(Depth { keys: state.queue.len(), running: state.queue.running() })
+        });
     }
 
     /// Writes until shutdown is asked for; what is under way then is given up, and comes again by itself.
@@ -203,7 +224,8 @@ impl Statuses {
             Ok(reported) => {
                 let key = reported.key();
                 session.compare.told(&key, reported.hash);
-                if queue.push(node, JobKey::Report(key), Job::Report(Box::new(reported))).is_err() {
+                let job = Job { since: self.inner.clock.elapsed(), task: Task::Report(Box::new(reported)) };
+                if queue.push(node, JobKey::Report(key), job).is_err() {
                     session.dropped = true;
                     self.inner.metrics.count(kind, "dropped");
                 }
@@ -264,7 +286,8 @@ impl Statuses {
         };
         match draft {
             Ok(draft) => {
-                let job = Job::Event { draft: Box::new(draft), seq: Some(entry.seq) };
+                let task = Task::Event { draft: Box::new(draft), seq: Some(entry.seq) };
+                let job = Job { since: self.inner.clock.elapsed(), task };
                 if queue.push(node, JobKey::Entry(entry.seq), job).is_err() {
                     // Not acknowledged, so the edge keeps it for its next session.
                     self.inner.metrics.count("Event", "dropped");
@@ -296,7 +319,7 @@ impl Statuses {
         if !state.session(node, epoch).is_some_and(|session| session.may_tell(now)) {
             return;
         }
-        let job = Job::Event { draft: Box::new(draft), seq: None };
+        let job = Job { since: now, task: Task::Event { draft: Box::new(draft), seq: None } };
         if state.queue.push(node, JobKey::Rejected(uid.as_str().into()), job).is_err() {
             self.inner.metrics.count("Event", "dropped");
         }

@@ -17,6 +17,7 @@ mod handmade;
 mod hostile;
 mod identity;
 mod images;
+mod ledger;
 mod logs;
 mod outage;
 mod pods;

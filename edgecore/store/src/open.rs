@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 use wire::{KINDS, Kind};
 
 use crate::error::{Context, StoreError};
+use crate::limits::Limits;
 use crate::meta::{self, State};
 use crate::readers::Readers;
 use crate::seal::Seal;
@@ -20,7 +21,7 @@ use crate::writer::{self, Effects, Job, QUEUE, Topic, Work};
 use crate::{objects, schema, tokens};
 
 /// Name of the database in its directory.
-const FILE: &str = "store.db";
+pub(crate) const FILE: &str = "store.db";
 
 /// Corrupt predecessors kept for whoever wants to look; older ones leave.
 const KEPT_ASIDE: u32 = 3;
@@ -70,6 +71,7 @@ pub(crate) struct Shared {
     clock: Clock,
     pub(crate) boot_id: String,
     pub(crate) seal: Seal,
+    pub(crate) limits: Limits,
     pub(crate) watches: Watches,
     state: Mutex<State>,
     damaged: watch::Sender<Option<StoreError>>,
@@ -201,7 +203,7 @@ pub(crate) struct Found {
 }
 
 /// Opens the database in `dir`, making or rebuilding it where needed.
-pub(crate) fn open(dir: &Path, clock: Clock, boot_id: &str) -> Result<Found, StoreError> {
+pub(crate) fn open(dir: &Path, clock: Clock, boot_id: &str, limits: Limits) -> Result<Found, StoreError> {
     std::fs::create_dir_all(dir).map_err(|error| cannot_open(dir, error))?;
     let seal = Seal::open(dir)?;
     let path = dir.join(FILE);
@@ -221,6 +223,7 @@ pub(crate) fn open(dir: &Path, clock: Clock, boot_id: &str) -> Result<Found, Sto
         clock,
         boot_id: boot_id.to_owned(),
         seal,
+        limits,
         watches: Watches::new(),
         state: Mutex::new(state),
         damaged: watch::Sender::new(None),

@@ -1,6 +1,7 @@
 //! Connecting, again and again.
 
 mod down;
+mod expire;
 mod session;
 mod up;
 
@@ -87,6 +88,7 @@ impl Sync {
         tokio::select! {
             () = shutdown.requested() => Ok(()),
             ended = self.forever(&shutdown) => ended,
+            ended = self.expire() => ended,
         }
     }
 

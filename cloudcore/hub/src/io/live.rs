@@ -18,7 +18,7 @@ use super::lease::{Held, Keeper, Renewal};
 use super::open::{Admitted, welcome};
 use crate::identity::{Denied, Identities};
 use crate::lease::DURATION_SECONDS;
-use crate::metrics::{KindLabel, ResultLabel, SentLabel};
+use crate::metrics::{KindLabel, ReasonLabel, ResultLabel, SentLabel};
 use crate::registry::{Entry, Stop};
 use crate::session::{Broken, Session};
 use crate::upstream::{Origin, Upstream};
@@ -120,6 +120,9 @@ pub(super) async fn run<I: Identities, U: Upstream>(
         held: admitted.held,
         renewing: None,
     };
+    if !in_sync {
+        live.inner.parts.metrics.resyncs.get_or_create(&ReasonLabel { reason: "opening" }).inc();
+    }
     live.inner.parts.upstream.opened(&live.origin);
     let end = live.serve(&mut receiver, &mut answers, &stop).await;
     live.finish(end).await;
@@ -179,6 +182,9 @@ impl<I: Identities, U: Upstream> Live<I, U> {
             if let Some((kind, op)) = outgoing.counts {
                 let label = SentLabel { kind: kind.name().to_owned(), op };
                 self.inner.parts.metrics.objects_sent.get_or_create(&label).inc();
+            }
+            if matches!(outgoing.frame.content, Some(wire::down_frame::Content::WantInventory(_))) {
+                self.inner.parts.metrics.resyncs.get_or_create(&ReasonLabel { reason: "drift" }).inc();
             }
             self.queue.push_back(wire::encode(&outgoing.frame));
         }
