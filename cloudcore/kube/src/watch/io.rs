@@ -19,6 +19,9 @@ use crate::path::query_value;
 const MAX_PAGE: usize = 512 << 20;
 /// How long the API server is asked to keep a watch open, in seconds.
 const WATCH_SECONDS: u64 = 290;
+/// One that lasted so long ended because it was to. Before that, the API server may have been stopped, and its database put
+/// back to an earlier time meanwhile: its resourceVersions would then say nothing about ours, even where they are higher.
+const IN_TIME: Duration = Duration::from_secs(WATCH_SECONDS - 10);
 /// A watch on which nothing came for so long is taken for dead: bookmarks come about every minute.
 const IDLE: Duration = Duration::from_secs(150);
 /// After a loss that no next event heals, the kind is listed again in this time; doubling where it stays.
@@ -54,8 +57,8 @@ pub struct Watch<O> {
 
 /// Why a watch ended.
 enum End {
-    /// In good order: go on from the same resourceVersion.
-    Closed,
+    /// When it was to end: go on from the same resourceVersion.
+    InTime,
     /// List again.
     Relist,
 }
@@ -99,18 +102,37 @@ impl<O: Observer> Watch<O> {
             };
             loop {
                 match self.watch(&mut version, &mut heal_at).await {
-                    Ok(End::Closed) => {}
-                    Ok(End::Relist) => break,
-                    Err(error) => {
-                        let gone = error.is_gone();
-                        self.failed(&error).await;
-                        if gone {
-                            break;
-                        }
-                    }
+                    Ok(End::InTime) => match self.went_back(&version).await {
+                        Ok(false) => continue,
+                        Ok(true) => {}
+                        Err(error) => self.failed(&error).await,
+                    },
+                    Ok(End::Relist) => {}
+                    Err(error) => self.failed(&error).await,
                 }
+                break;
             }
         }
+    }
+
+    /// Whether the API server is not as far as we were: its database was put back to an earlier time. It would take a
+    /// watch from a resourceVersion that it has not reached, and tell of nothing until it has.
+    async fn went_back(&self, version: &str) -> Result<bool, KubeError> {
+        let path = self.list_path(1, "");
+        let bytes = self.client.get_bytes(&path, MAX_PAGE).await?;
+        let page = page::parse(&bytes).map_err(|error| unreadable(&path, &error.to_string()))?;
+        let newest = page.resource_version;
+        let back =
+            matches!((newest.parse(), version.parse::<u128>()), (Ok(newest), Ok(seen)) if seen > newest);
+        if back {
+            tracing::warn!(
+                kind = self.source.kind,
+                newest,
+                seen = version,
+                "the cluster went back to an earlier state; everything is listed again"
+            );
+        }
+        Ok(back)
     }
 
     /// Says that the kind is broken, and waits.
@@ -209,12 +231,16 @@ impl<O: Observer> Watch<O> {
             self.backoff.reset();
             self.line(&line, version, heal_at, &path)?;
         }
+        let lasted = self.clock.elapsed().since(opened);
+        if lasted >= IN_TIME {
+            return Ok(End::InTime);
+        }
         // A watch that ends as soon as it is opened must not become a storm of requests.
-        if self.clock.elapsed().since(opened) < Duration::from_secs(1) {
+        if lasted < Duration::from_secs(10) {
             let wait = self.backoff.next(kit::random::unit());
             self.clock.sleep(wait).await;
         }
-        Ok(End::Closed)
+        Ok(End::Relist)
     }
 
     fn line(
