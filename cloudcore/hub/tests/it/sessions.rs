@@ -330,6 +330,56 @@ async fn an_edge_answers_over_a_stream() {
 }
 
 #[tokio::test]
+async fn who_comes_while_too_many_sessions_open_is_told_when_to_come_again() {
+    let rig = Rig::start().await;
+    rig.leases.hold_back(true);
+    let comes = async |name: String| {
+        let edge = rig.edge(&name).await;
+        edge.say(Hello { node_name: name, ..hello() }).await;
+        edge
+    };
+    let mut first = Vec::new();
+    for n in 0..64 {
+        first.push(comes(format!("edge-{n}")).await);
+    }
+    until("all of them are being opened", || rig.metrics.opening.get() == 64).await;
+    let mut late = comes("late".to_owned()).await;
+    let refused = hears!(late, Refused);
+    assert_eq!(refused.code, RefusedCode::NotReady as i32);
+    assert!(refused.retry_after_ms >= 250, "{refused:?}");
+    let label = cloudcore_hub::ReasonLabel { reason: "busy" };
+    assert_eq!(rig.metrics.refused.get_or_create(&label).get(), 1);
+    rig.leases.hold_back(false);
+    for edge in &mut first {
+        hears!(edge, Welcome);
+    }
+    until("nobody is being let in", || rig.metrics.opening.get() == 0).await;
+    let mut late = comes("late".to_owned()).await;
+    hears!(late, Welcome);
+}
+
+#[tokio::test]
+async fn at_the_end_edges_are_sent_away_and_told_when_to_come_elsewhere() {
+    let rig = Rig::start().await;
+    let mut edges = Vec::new();
+    for n in 0..25 {
+        let name = format!("edge-{n}");
+        let mut edge = rig.edge(&name).await;
+        edge.say(Hello { node_name: name, ..hello() }).await;
+        hears!(edge, Welcome);
+        hears!(edge, InSync);
+        edges.push(edge);
+    }
+    rig.shutdown.request("test");
+    for edge in &mut edges {
+        let goodbye = hears!(edge, GoAway);
+        assert!((1..=1_000).contains(&goodbye.retry_after_ms), "{goodbye:?}");
+    }
+    until("the hub has ended", || rig.running.is_empty()).await;
+    assert_eq!((rig.metrics.drained.get(), rig.metrics.sessions.get()), (25, 0));
+}
+
+#[tokio::test]
 async fn at_the_end_every_edge_hears_of_it() {
     let rig = Rig::start().await;
     let mut edge = open(&rig).await;
