@@ -134,7 +134,7 @@ async fn start(
     tasks: &mut Tasks,
 ) -> anyhow::Result<()> {
     let Base { settings, client, clock, shutdown, last, .. } = base;
-    let index = Index::new();
+    let index = Index::with_own_bodies();
     let watches = watch_all(base, &index, metrics, tasks);
     let ready = ready(base.readiness.clone(), index.clone(), shutdown.clone(), last.clone());
     tasks.spawn("readiness", ready);
@@ -147,6 +147,7 @@ async fn start(
     let calls = Calls::new(client.clone(), index.clone(), clock.clone());
     {
         let mut registry = base.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        index.register(&mut registry);
         statuses.register(&mut registry);
         calls.register(&mut registry);
     }
@@ -226,7 +227,7 @@ async fn ready(
     }
     drop(listing);
     let counts: Vec<_> =
-        index.counts().into_iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+        index.counts().into_iter().map(|(kind, counts)| format!("{kind} {}", counts.objects)).collect();
     tracing::info!(objects = counts.join(", "), "every kind is listed");
     shutdown.requested().await;
     let _ending = readiness.block("shutting down");

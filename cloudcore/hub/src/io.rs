@@ -1,5 +1,6 @@
 //! The hub: accepts edges and serves their sessions.
 
+mod bodies;
 mod catch_up;
 mod door;
 mod health;
@@ -22,6 +23,7 @@ use link::Listener;
 use thiserror::Error;
 use wire::Kind;
 
+use bodies::Bodies;
 use catch_up::Newest;
 use door::Door;
 pub use health::Health;
@@ -120,6 +122,7 @@ pub(crate) struct Inner<I, U> {
     registry: Registry,
     door: Door,
     newest: Newest,
+    bodies: Bodies,
     shutdown: Shutdown,
 }
 
@@ -127,8 +130,8 @@ impl<I: Identities, U: Upstream> Hub<I, U> {
     /// A hub without sessions.
     pub fn new(parts: Parts<I, U>, config: HubConfig, shutdown: Shutdown) -> Self {
         let door = Door::new(parts.clock.clone(), parts.metrics.clone());
-        let (registry, newest) = (Registry::default(), Newest::default());
-        Self { inner: Arc::new(Inner { parts, config, registry, door, newest, shutdown }) }
+        let (registry, newest, bodies) = (Registry::default(), Newest::default(), Bodies::new());
+        Self { inner: Arc::new(Inner { parts, config, registry, door, newest, bodies, shutdown }) }
     }
 
     /// Accepts and serves edges until shutdown is asked for; then sends them to the other replicas, batch by batch, and

@@ -8,12 +8,13 @@ use std::time::Duration;
 use cloudcore_index::Subscription;
 use cloudcore_kube::KubeError;
 use futures::future::BoxFuture;
-use kit::Elapsed;
 use kit::errors::chain;
+use kit::{Backoff, Elapsed};
 use link::{FrameReceiver, FrameSender, LinkError, Streams};
 use wire::{DownFrame, GoAway, Kind, up_frame};
 
 use super::Inner;
+use super::bodies;
 use super::lease::{Held, Keeper, Renewal};
 use super::open::{Admitted, welcome};
 use crate::identity::{Denied, Identities};
@@ -65,6 +66,11 @@ struct Live<I, U> {
     identity: pki::Identity,
     held: Held,
     renewing: Option<BoxFuture<'static, Renewal>>,
+    /// Bodies being read; whether none is missing any more.
+    reading: Option<BoxFuture<'static, bool>>,
+    /// Not before this the bodies that are still missing are asked for again.
+    read_at: Elapsed,
+    read_again: Backoff,
     renewed_at: Elapsed,
     /// Until when nobody can have taken the Lease for abandoned, or wanted it to look so.
     sound_at: Elapsed,
@@ -119,6 +125,9 @@ pub(super) async fn run<I: Identities, U: Upstream>(
         identity: admitted.identity,
         held: admitted.held,
         renewing: None,
+        reading: None,
+        read_at: Elapsed::default(),
+        read_again: Backoff::new(bodies::AGAIN.0, bodies::AGAIN.1),
     };
     live.inner.parts.upstream.opened(&live.origin);
     let end = live.serve(&mut receiver, &mut answers, &stop).await;
@@ -136,8 +145,9 @@ impl<I: Identities, U: Upstream> Live<I, U> {
         loop {
             self.pump();
             self.start_sending();
+            self.start_reading();
             let room = self.queue.len() < QUEUE;
-            let deadline = self.session.deadline();
+            let deadline = self.deadline();
             let step = tokio::select! {
                 frame = receiver.recv() => match frame {
                     Ok(Some(bytes)) => self.frame(&bytes).await,
@@ -151,6 +161,11 @@ impl<I: Identities, U: Upstream> Live<I, U> {
                 renewal = pending(&mut self.renewing) => {
                     self.renewing = None;
                     self.renewed(renewal)
+                }
+                whole = pending(&mut self.reading) => {
+                    self.reading = None;
+                    self.read(whole);
+                    Ok(())
                 }
                 () = self.subscription.changed() => self.changed(),
                 answer = answers.next(), if room => match answer {
@@ -194,6 +209,33 @@ impl<I: Identities, U: Upstream> Live<I, U> {
             let sender = self.sender.clone();
             self.sending = Some(Box::pin(async move { sender.send(frame).await }));
         }
+    }
+
+    /// When there is something to do by itself.
+    fn deadline(&self) -> Option<Elapsed> {
+        let waits = self.reading.is_none() && !self.session.lacking().is_empty();
+        self.session.deadline().into_iter().chain(waits.then_some(self.read_at)).min()
+    }
+
+    /// Reads the bodies of what is to be sent and has none, one batch at a time.
+    fn start_reading(&mut self) {
+        let now = self.inner.parts.clock.elapsed();
+        if self.reading.is_some() || self.session.lacking().is_empty() || self.read_at > now {
+            return;
+        }
+        let (inner, node) = (Arc::clone(&self.inner), Arc::clone(&self.origin.node));
+        let objects = self.session.lacking().to_vec();
+        self.reading = Some(Box::pin(async move {
+            inner.bodies.read(&inner.parts.client, &inner.parts.index, &node, &objects).await
+        }));
+    }
+
+    fn read(&mut self, whole: bool) {
+        if whole {
+            self.read_again.reset();
+        }
+        let wait = if whole { Duration::ZERO } else { self.read_again.next(kit::random::unit()) };
+        self.read_at = self.inner.parts.clock.elapsed().plus(wait);
     }
 
     fn changed(&mut self) -> Result<(), End> {

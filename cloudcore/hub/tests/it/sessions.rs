@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use cloudcore_hub::Identities;
+use cloudcore_index::Index;
 use cloudcore_kube::watch::Observer;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -83,6 +84,46 @@ async fn an_edge_that_differs_is_compared() {
     };
     edge.say(Ack { frame: 3, rejected: vec![rejected] }).await;
     until("the rejection is told", || rig.told().contains(&"rejected Pod a".to_owned())).await;
+}
+
+#[tokio::test]
+async fn what_the_index_keeps_no_body_of_is_read_and_sent() {
+    let rig = Rig::with(Index::with_own_bodies()).await;
+    rig.apply(Kind::Pod, &pod("a", 1));
+    let mut edge = rig.greeted(hello()).await;
+    hears!(edge, Welcome);
+    hears!(edge, WantInventory);
+    edge.say(Inventory { items: Vec::new(), last: true }).await;
+    // The API server does not have it in this version yet, and is asked again.
+    let path = "/api/v1/pods?fieldSelector=spec.nodeName%3Dedge-1&resourceVersion=0";
+    until("it was asked", || rig.leases.reads(path) == 1).await;
+    rig.leases.put(path, json!({"items": [pod("a", 0), pod("b", 1)]}));
+    rig.clock.advance(Duration::from_secs(10));
+    until("it was asked again", || rig.leases.reads(path) == 2).await;
+    rig.leases.put(path, json!({"items": [pod("a", 1)]}));
+    let mut waited = 0;
+    let upsert = loop {
+        rig.clock.advance(Duration::from_secs(10));
+        let heard = tokio::time::timeout(Duration::from_millis(50), edge.receiver.recv()).await;
+        if let Ok(frame) = heard {
+            match wire::decode_down(&frame.unwrap().unwrap()).unwrap().content {
+                Some(Content::Upsert(upsert)) => break upsert,
+                other => panic!("{other:?}"),
+            }
+        }
+        waited += 1;
+        assert!(waited < 200, "never sent");
+    };
+    let body: serde_json::Value = serde_json::from_slice(&upsert.body.unwrap().unpack().unwrap()).unwrap();
+    assert_eq!((upsert.uid.as_str(), &body["spec"]), ("u-a", &pod("a", 1)["spec"]));
+    hears!(edge, SyncPoint);
+    // A session that holds it already needs no body.
+    let reads = rig.leases.reads(path);
+    let digest = Digest::EMPTY.with("Pod", "u-a", wire::Version::from_slice(&upsert.version).unwrap());
+    let mut again = rig.greeted(Hello { digest: digest.to_vec(), count: 1, ..hello() }).await;
+    hears!(again, Welcome);
+    hears!(again, InSync);
+    assert_eq!(rig.leases.reads(path), reads);
 }
 
 #[tokio::test]
