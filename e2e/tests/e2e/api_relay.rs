@@ -1,4 +1,4 @@
-//! A relay between cloudcore and the API server that damages what passes, or refuses it, as it is told.
+//! A relay between cloudcore and the API server that damages what passes, refuses it, or holds it back, as it is told.
 //!
 //! cloudcore's kubeconfig names it in place of the API server, with a CA of the relay's own; what cloudcore sends, its
 //! token included, goes on to the API server over TLS. Watches pass line by line.
@@ -41,6 +41,8 @@ pub(crate) struct Rules {
     pub(crate) events: Vec<Damage>,
     /// Collections whose lists and watches are refused with this status; watches that run are cut off.
     pub(crate) refuse: Vec<(&'static str, u16)>,
+    /// Requests whose path holds this wait until the rule is gone, and go on to the API server only then.
+    pub(crate) hold: Option<String>,
 }
 
 /// One object, and what becomes of it.
@@ -67,6 +69,10 @@ impl Rules {
     fn refused(&self, collection: &str) -> Option<u16> {
         self.refuse.iter().find(|(refused, _)| *refused == collection).map(|(_, status)| *status)
     }
+
+    fn holds(&self, path: &str) -> bool {
+        self.hold.as_ref().is_some_and(|held| path.contains(held))
+    }
 }
 
 /// The relay; it ends when this is dropped.
@@ -83,6 +89,7 @@ struct Orders {
     rules: watch::Sender<Rules>,
     damaged: AtomicU64,
     refused: AtomicU64,
+    held: AtomicU64,
 }
 
 impl ApiRelay {
@@ -104,7 +111,8 @@ impl ApiRelay {
             "certificate-authority-data": STANDARD.encode(authority.certificate_pem()),
         });
         let (rules, _) = watch::channel(rules);
-        let orders = Arc::new(Orders { rules, damaged: AtomicU64::new(0), refused: AtomicU64::new(0) });
+        let (damaged, refused, held) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+        let orders = Arc::new(Orders { rules, damaged, refused, held });
         let state = Arc::new(Relay { tls, upstream, orders: Arc::clone(&orders) });
         let group = Group::new("relay", 1_000);
         let connections = group.clone();
@@ -126,6 +134,16 @@ impl ApiRelay {
         self.orders.damaged.load(Ordering::SeqCst)
     }
 
+    /// Gives the kubeconfig back: cloudcores that start from now on do without the relay, and those that use it go on.
+    pub(crate) fn restore(&self) -> Result<()> {
+        Ok(std::fs::write(self.lab.dir().join("clouds/kubeconfig"), &self.kubeconfig)?)
+    }
+
+    /// Requests held back so far.
+    pub(crate) fn held(&self) -> u64 {
+        self.orders.held.load(Ordering::SeqCst)
+    }
+
     /// Lists and watches refused so far.
     pub(crate) fn refused(&self) -> u64 {
         self.orders.refused.load(Ordering::SeqCst)
@@ -134,9 +152,8 @@ impl ApiRelay {
 
 impl Drop for ApiRelay {
     fn drop(&mut self) {
-        let path = self.lab.dir().join("clouds/kubeconfig");
         // Whatever fails here is found by the next test, which needs cloudcore.
-        let _ = std::fs::write(path, &self.kubeconfig);
+        let _ = self.restore();
         let _ = self.lab.kill_cloud(None);
         let _ = self.lab.start_cloud(None);
     }
@@ -233,6 +250,11 @@ impl Relay {
         if let Some(status) = refused {
             self.orders.refused.fetch_add(1, Ordering::SeqCst);
             return refusal(status);
+        }
+        let mut rules = self.orders.rules.subscribe();
+        if rules.borrow().holds(request.uri().path()) {
+            self.orders.held.fetch_add(1, Ordering::SeqCst);
+            rules.wait_for(|rules| !rules.holds(request.uri().path())).await?;
         }
         // What is compressed cannot be read on the way.
         request.headers_mut().remove(ACCEPT_ENCODING);
