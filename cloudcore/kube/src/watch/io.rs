@@ -59,6 +59,8 @@ pub struct Watch<O> {
 enum End {
     /// When it was to end: go on from the same resourceVersion.
     InTime,
+    /// Before it began: the API server is there, and does not let us watch. A list would change nothing.
+    Refused(KubeError),
     /// List again.
     Relist,
 }
@@ -101,13 +103,18 @@ impl<O: Observer> Watch<O> {
                 }
             };
             loop {
-                match self.watch(&mut version, &mut heal_at).await {
-                    Ok(End::InTime) => match self.went_back(&version).await {
-                        Ok(false) => continue,
-                        Ok(true) => {}
-                        Err(error) => self.failed(&error).await,
-                    },
-                    Ok(End::Relist) => {}
+                let goes_on = match self.watch(&mut version, &mut heal_at).await {
+                    Ok(End::InTime) => self.went_back(&version).await.map(|back| !back),
+                    Ok(End::Refused(error)) => {
+                        self.failed(&error).await;
+                        self.went_back(&version).await.map(|back| !back)
+                    }
+                    Ok(End::Relist) => Ok(false),
+                    Err(error) => Err(error),
+                };
+                match goes_on {
+                    Ok(true) => continue,
+                    Ok(false) => {}
                     Err(error) => self.failed(&error).await,
                 }
                 break;
@@ -210,7 +217,11 @@ impl<O: Observer> Watch<O> {
     /// Watches until the watch ends, advancing the resourceVersion.
     async fn watch(&mut self, version: &mut String, heal_at: &mut Option<Elapsed>) -> Result<End, KubeError> {
         let path = self.watch_path(version);
-        let mut lines = self.client.lines(&path).await?;
+        let mut lines = match self.client.lines(&path).await {
+            Ok(lines) => lines,
+            Err(error) if error.status().is_some() && !error.is_gone() => return Ok(End::Refused(error)),
+            Err(error) => return Err(error),
+        };
         self.observer.healthy();
         let opened = self.clock.elapsed();
         let relist = Arc::clone(&self.handle.relist);

@@ -239,6 +239,20 @@ async fn a_watch_that_ends_before_or_is_too_old_starts_over() {
 }
 
 #[tokio::test]
+async fn a_watch_that_is_refused_is_tried_again_without_a_list() {
+    let refusal = r#"{"kind":"Status","code":403,"reason":"Forbidden","message":"no"}"#;
+    let mut run = run(vec![
+        list("", &[&item("a")]),
+        Answer::Whole(403, refusal.to_owned()),
+        list_at(8, "more", &[&item("a")]),
+        Answer::Open(vec![event("ADDED", "b", 9)]),
+    ])
+    .await;
+    run.says(&["applied a", "listed u-a", "broken 403", "healthy", "applied b"]).await;
+    assert_eq!(watched_from(&run), ["7", "7"]);
+}
+
+#[tokio::test]
 async fn a_cluster_that_is_not_as_far_any_more_is_listed_again() {
     let clock = Clock::manual(kit::WallTime(0));
     let mut run = run_by(
