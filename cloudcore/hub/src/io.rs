@@ -172,11 +172,13 @@ impl<I: Identities, U: Upstream> Hub<I, U> {
         let Inner { registry, parts, .. } = &*self.inner;
         let batch = drain::batch(registry.len());
         tracing::info!(sessions = registry.len(), batch, "sending edges to other replicas");
-        // Also those whose session was being opened meanwhile.
-        while !group.is_empty() {
+        // Also those whose session was being opened meanwhile. Whoever only connected and says nothing is not waited for.
+        let mut quiet = Duration::ZERO;
+        while !group.is_empty() && quiet < FAREWELL {
             let retry = || drain::retry_after_ms(kit::random::unit());
             let told = registry.stop_some(batch, "cloudcore shuts down", retry);
             parts.metrics.drained.inc_by(told as u64);
+            quiet = if told == 0 && registry.len() == 0 { quiet + drain::GAP } else { Duration::ZERO };
             tokio::time::sleep(drain::GAP).await;
         }
     }

@@ -7,6 +7,10 @@ use link::Streams;
 use tokio::sync::Notify;
 use wire::GoAway;
 
+/// An agent that opens another session has left the first, and does not hear of it. Who does is another machine with the
+/// same key, a copy of a disk, say: the two shall not take the node from each other every second.
+pub(crate) const NEWER_RETRY_MS: u32 = 60_000;
+
 /// Sessions by node.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
@@ -64,7 +68,7 @@ impl Registry {
             if other.epoch > entry.epoch {
                 return false;
             }
-            other.stop.ask("a newer session of this node was opened", 0);
+            other.stop.ask("a newer session of this node was opened", NEWER_RETRY_MS);
         }
         sessions.insert(Arc::clone(node), entry);
         true

@@ -20,7 +20,7 @@ use super::open::{Admitted, welcome};
 use crate::identity::{Denied, Identities};
 use crate::lease::DURATION_SECONDS;
 use crate::metrics::{KindLabel, ResultLabel, SentLabel};
-use crate::registry::{Entry, Stop};
+use crate::registry::{Entry, NEWER_RETRY_MS, Stop};
 use crate::session::{Broken, Session};
 use crate::upstream::{Origin, Upstream};
 
@@ -52,6 +52,10 @@ impl From<Broken> for End {
 
 fn farewell(reason: &str) -> End {
     End::Farewell(GoAway { reason: reason.to_owned(), retry_after_ms: 0 })
+}
+
+const fn superseded(reason: String) -> GoAway {
+    GoAway { reason, retry_after_ms: NEWER_RETRY_MS }
 }
 
 struct Live<I, U> {
@@ -89,7 +93,7 @@ pub(super) async fn run<I: Identities, U: Upstream>(
     let stop = Arc::new(Stop::default());
     let entry = Entry { epoch, stop: Arc::clone(&stop), streams: Arc::new(streams) };
     if !inner.registry.enter(&origin.node, entry) {
-        let gone = GoAway { reason: "a newer session of this node was opened".to_owned(), retry_after_ms: 0 };
+        let gone = superseded("a newer session of this node was opened".to_owned());
         let _ = sender.send(wire::encode(&DownFrame::from(gone))).await;
         return;
     }
@@ -239,8 +243,9 @@ impl<I: Identities, U: Upstream> Live<I, U> {
     }
 
     fn changed(&mut self) -> Result<(), End> {
-        let dirty =
-            self.subscription.take().ok_or_else(|| farewell("a newer session of this node was opened"))?;
+        let Some(dirty) = self.subscription.take() else {
+            return Err(End::Farewell(superseded("a newer session of this node was opened".to_owned())));
+        };
         self.session.changed(dirty.objects);
         if !dirty.statuses.is_empty() {
             self.inner.parts.upstream.statuses_changed(&self.origin, &dirty.statuses);
@@ -344,7 +349,10 @@ impl<I: Identities, U: Upstream> Live<I, U> {
             }
             Renewal::Lost(holder) => {
                 count("conflict");
-                Err(farewell(&format!("session {} of replica {:?} is newer", holder.epoch, holder.replica)))
+                let reason = format!("session {} of replica {:?} is newer", holder.epoch, holder.replica);
+                // A Lease that is gone, or was put back to an earlier time, is nobody's yet.
+                let newer = holder.epoch > self.held.epoch;
+                Err(if newer { End::Farewell(superseded(reason)) } else { farewell(&reason) })
             }
         }
     }

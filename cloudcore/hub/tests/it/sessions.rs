@@ -54,7 +54,8 @@ async fn a_session_opens_and_brings_the_difference() {
     let mut again = rig.greeted(Hello { digest: digest.to_vec(), count: 1, last_epoch: 1, ..hello() }).await;
     assert_eq!(hears!(again, Welcome).epoch, 2);
     hears!(again, InSync);
-    assert!(hears!(edge, GoAway).reason.contains("newer session"));
+    let goodbye = hears!(edge, GoAway);
+    assert!(goodbye.reason.contains("newer session") && goodbye.retry_after_ms >= 60_000, "{goodbye:?}");
     until("the older session is closed", || rig.told().contains(&"closed edge-1 1".to_owned())).await;
     let sent = |op| {
         rig.metrics.objects_sent.get_or_create(&cloudcore_hub::SentLabel { kind: "Pod".into(), op }).get()
