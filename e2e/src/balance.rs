@@ -26,10 +26,28 @@ pub(crate) fn start(lab: &Lab) -> Result<()> {
     if state::load::<Process>(&path)?.is_some_and(Process::alive) {
         return Ok(());
     }
+    // What an earlier one told is not what this one does.
+    let _ = std::fs::remove_file(shown_path(lab));
     let dir = lab.dir().display().to_string();
     let argv = [lab.dir().join("bin/lab").display().to_string(), "balance".to_owned(), dir];
     let log: PathBuf = lab.dir().join("logs/balancer.log");
     state::save(&path, &spawn::daemon(&argv, &[], &log, &lab.host_group()?.entrances(None))?)
+}
+
+/// Returns when new connections reach the cloudcore with this link port, where there is a process that spreads them.
+pub(crate) fn wait_for(lab: &Lab, port: u16) -> Result<()> {
+    if !lab.dir().join("clouds/balancer.json").exists() {
+        return Ok(());
+    }
+    host::wait("the shared address", Duration::from_secs(30), || {
+        let shown = state::load::<Vec<u16>>(&shown_path(lab))?;
+        Ok(shown.is_some_and(|shown| shown.contains(&port)))
+    })
+}
+
+/// What the packet filter was told last.
+fn shown_path(lab: &Lab) -> PathBuf {
+    lab.dir().join("clouds/balanced.json")
 }
 
 /// Ends the process, if there is one, and removes what it wrote.
@@ -40,6 +58,7 @@ pub(crate) fn stop(lab: &Lab) -> Result<()> {
     let name = table_name(&lab.id()?);
     let rules = format!("table inet {name} {{}}\ndelete table inet {name}\n");
     host::finish_with_input(Command::new("nft").args(["-f", "-"]), rules.as_bytes())?;
+    let _ = std::fs::remove_file(shown_path(lab));
     Ok(std::fs::remove_file(path)?)
 }
 
@@ -67,6 +86,7 @@ pub fn run(dir: &Path) -> Result<()> {
             let rules = table(&name, id.host_address(), &ready);
             host::finish_with_input(Command::new("nft").args(["-f", "-"]), rules.as_bytes())
                 .context("the packet filter does not take the rules")?;
+            state::save(&shown_path(&lab), &ready.keys().collect::<Vec<_>>())?;
             shown = Some(ready);
         }
         std::thread::sleep(PERIOD);

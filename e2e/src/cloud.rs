@@ -233,7 +233,7 @@ impl Lab {
         let log = self.cloud_log(cloud.n);
         let ready = ready.with_context(|| format!("cloudcore {}; see {}", cloud.n, log.display()))?;
         ensure!(ready, "cloudcore {} ended at once; see {}", cloud.n, log.display());
-        Ok(())
+        balance::wait_for(self, cloud.link_port)
     }
 
     /// Makes a join token with `cloudcore token create` and these arguments, such as `--node edge-1`.

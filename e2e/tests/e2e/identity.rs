@@ -204,7 +204,11 @@ fn a_pattern_token_takes_over_no_node_that_was_there_before() {
     // The refusal has not used the token; a name that nobody has is let in by it.
     let joined = join(&world.edge, &pattern, "ordinary-2", "ordinary-2").unwrap();
     assert_eq!(joined.code, Some(0), "{}", joined.last_line);
-    // Who names the node, by a token for exactly it, means it.
+    // Nor does a token for exactly this name, as long as the Node is no edge's. Once somebody says it is, it goes to whoever
+    // was given its very name.
+    let exact = world.lab.create_token(&["--node", "ordinary-1"]).unwrap();
+    expect_refused(&world, &exact, "ordinary-1", "exact", "it is no edge's");
+    world.lab.kubectl(&["label", "node", "ordinary-1", "node-role.kubernetes.io/edge="]).unwrap();
     let member = Member::join(&world.lab, &world.edge, "ordinary-1", "meant").unwrap();
     let (_session, answer) = Session::hello(&world.lab, &member, "ordinary-1").unwrap();
     assert!(matches!(answer, Content::Welcome(_)), "{answer:?}");
