@@ -175,11 +175,10 @@ async fn start(
     tracing::info!(link = %listener.address(), join = %join.address(), "listening for edges");
     // Set once: this function runs once.
     let _ = base.hub.set(hub.clone());
-    let (serving, forgetting, last) = (hub.clone(), hub, last.clone());
+    let (serving, forgetting, left) = (hub.clone(), hub, Left(last.clone()));
     tasks.spawn("hub", async move {
-        let served = serving.run(listener).await;
-        last.request("the hub has ended");
-        served
+        let _left = left;
+        serving.run(listener).await
     });
     tasks.spawn("deleted nodes", async move { forgetting.forget_deleted().await });
     let joining = Join {
@@ -193,6 +192,15 @@ async fn start(
     };
     tasks.spawn("join", join.serve(prepared.join_tls, joining, metrics.join.clone(), shutdown.clone()));
     Ok(())
+}
+
+/// Says, however the hub ends, that no edge is left.
+struct Left(Shutdown);
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        self.0.request("the hub has ended");
+    }
 }
 
 /// Starts the watches that feed the index.

@@ -285,6 +285,11 @@ impl Session {
         &self.lacking
     }
 
+    /// They are here now; the next [`Session::pump`] tells what is still missing.
+    pub fn lacks_nothing(&mut self) {
+        self.lacking.clear();
+    }
+
     /// When [`Session::pump`] has something to do by itself.
     pub const fn deadline(&self) -> Option<Elapsed> {
         self.compare_at

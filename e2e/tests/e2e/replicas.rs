@@ -183,6 +183,47 @@ fn a_rolling_update_leaves_every_node_ready_and_every_pod_alone() {
 }
 
 #[test]
+fn bodies_are_kept_only_by_the_replica_that_has_the_node() {
+    let world = Several::new("own-bodies", 2);
+    let secret = |value: &str| {
+        let object = serde_json::json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "own"}, "stringData": {"own": value}});
+        world.apply(&object.to_string());
+    };
+    secret("one");
+    world.apply(&sleeper("reader", EDGE).replace(
+        "    command: [sleep, \"1000000\"]",
+        "    command: [sleep, \"1000000\"]\n    volumeMounts: [{name: own, mountPath: /own}]\n  volumes: [{name: own, secret: {secretName: own}}]",
+    ));
+    let pod = world.ready("app=reader", 1).remove(0);
+    let reads = |value: &str| Ok(world.edge.exec_in(&pod.containers["main"], &["cat", "/own/own"])? == value);
+    let secrets = |cloud: u32| {
+        let metrics = world.lab.metrics(cloud).unwrap();
+        let count = |name: &str| metrics.count(name, &["kind=\"Secret\""]);
+        (count("skerry_index_objects"), count("skerry_index_bodies"))
+    };
+    let mut value = "one".to_owned();
+    for _ in 0..2 {
+        let holder = holder(&world.lab, EDGE).unwrap();
+        let other = 3 - holder;
+        let next = format!("{value}, and with cloudcore {holder}");
+        secret(&next);
+        world.wait("the change in the pod", || reads(&next));
+        let ((known, kept), (known_too, not_kept)) = (secrets(holder), secrets(other));
+        assert!(known > 1 && known == known_too, "both know of every Secret: {known} and {known_too}");
+        assert_eq!((kept, not_kept), (1, 0), "the body is where the node is, and of its Secret alone");
+        world.lab.drain_cloud(Some(holder)).unwrap();
+        world.wait("the edge with the other", || {
+            Ok(self::holder(&world.lab, EDGE)? == other && in_sync(&world.edge)?)
+        });
+        // Nothing was to be sent, so nothing was read.
+        assert_eq!(secrets(other).1, 0);
+        world.lab.start_cloud(Some(holder)).unwrap();
+        value = next;
+    }
+}
+
+#[test]
 fn a_replica_that_slept_with_queued_writes_never_shows_the_older_status() {
     let world = Several::new("slept", 2);
     world.apply(&web("web", 1, EDGE));

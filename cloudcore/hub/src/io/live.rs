@@ -236,10 +236,13 @@ impl<I: Identities, U: Upstream> Live<I, U> {
 
     fn read(&mut self, whole: bool) {
         if whole {
+            // Not asked for again while what was read waits behind a queue that is not empty yet.
+            self.session.lacks_nothing();
             self.read_again.reset();
+        } else {
+            let wait = self.read_again.next(kit::random::unit());
+            self.read_at = self.inner.parts.clock.elapsed().plus(wait);
         }
-        let wait = if whole { Duration::ZERO } else { self.read_again.next(kit::random::unit()) };
-        self.read_at = self.inner.parts.clock.elapsed().plus(wait);
     }
 
     fn changed(&mut self) -> Result<(), End> {
