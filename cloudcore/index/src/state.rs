@@ -111,7 +111,8 @@ impl State {
         let uid = Arc::clone(&object.uid);
         let state = self.kind_mut(kind);
         let old = state.objects.insert(Arc::clone(&uid), Arc::clone(object));
-        let certain = state.unreadable.remove(&*uid) && state.unreadable.is_empty();
+        let healed = state.unreadable.remove(&*uid);
+        let certain = healed && state.unreadable.is_empty();
         let former = state.by_name.insert(name.clone(), Arc::clone(&uid)).filter(|former| **former != *uid);
         if kind == Kind::Pod {
             self.pod_changed(old.as_deref(), Some(object));
@@ -124,6 +125,10 @@ impl State {
         let was = old.and_then(|old| old.status_hash());
         if object.status_hash() != was {
             self.status_changed(object);
+        }
+        if healed {
+            // Without a body it was as good as none: who follows looks again, also where the version is the same.
+            self.nodes.values_mut().for_each(|set| set.look_again(kind, &uid));
         }
         if certain {
             self.wake_all();

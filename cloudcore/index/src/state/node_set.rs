@@ -62,6 +62,14 @@ impl NodeSet {
         self.wake.notify_one();
     }
 
+    /// An entry, if there is such a one, may be had again.
+    pub(super) fn look_again(&mut self, kind: Kind, uid: &str) {
+        if self.holds(kind, uid) {
+            self.dirty.insert((kind, uid.into()));
+            self.wake.notify_one();
+        }
+    }
+
     pub(super) fn status_changed(&mut self, kind: Kind, uid: &str) {
         if self.statuses.insert((kind, uid.into())) {
             self.wake.notify_one();
