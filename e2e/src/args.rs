@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use crate::cloud::MAX_CLOUDS;
 use crate::lab::UpOptions;
 use crate::shape::Shape;
 use crate::state::Runtime;
@@ -56,6 +57,8 @@ pub enum Verb {
     CloudKill(Option<u32>),
     /// Start all cloudcores or one.
     CloudStart(Option<u32>),
+    /// Ask all cloudcores or one to end, as a rolling update does.
+    CloudDrain(Option<u32>),
     /// Make an image.
     ImageAdd(String, Vec<PathBuf>),
     /// Explain the verbs.
@@ -71,7 +74,7 @@ impl PartialEq for Verb {
 /// The verbs, for people.
 pub const USAGE: &str = "\
 usage: lab [--dir DIR] VERB
-  up [--edges N] [--containerd debian|2.2] [--kubeconfig PATH] [--bin DIR] [--audit]
+  up [--edges N] [--clouds N] [--containerd debian|2.2] [--kubeconfig PATH] [--bin DIR] [--audit]
   down
   status [--json]
   kubectl ARGS...
@@ -79,7 +82,7 @@ usage: lab [--dir DIR] VERB
   edge exec NAME -- CMD...
   link cut|hole|heal NAME
   link shape NAME [--loss PCT] [--delay MS] [--jitter MS] [--rate KBIT] [--duplicate PCT] [--reorder PCT]
-  cloud kill|start [N]
+  cloud kill|start|drain [N]
   image add NAME:TAG FILE...
 ";
 
@@ -171,11 +174,12 @@ fn parse_plain(first: &str, words: &mut Words) -> Result<Verb, String> {
         "status" => Verb::Status { json: words.flag("--json") },
         "link" => parse_link(words)?,
         "cloud" => {
-            let what = words.need("what to do with cloudcore (kill or start)")?;
+            let what = words.need("what to do with cloudcore (kill, start or drain)")?;
             let n = words.next().map(|n| n.parse().map_err(|_| format!("cloudcore {n:?}: not a number")));
             match what.as_str() {
                 "kill" => Verb::CloudKill(n.transpose()?),
                 "start" => Verb::CloudStart(n.transpose()?),
+                "drain" => Verb::CloudDrain(n.transpose()?),
                 _ => return Err(format!("cloud {what}: no such verb")),
             }
         }
@@ -208,8 +212,13 @@ fn parse_up(words: &mut Words) -> Result<UpOptions, String> {
     if edges.is_some_and(|edges| edges > 253) {
         return Err("--edges: a lab holds 253 edges".into());
     }
+    let clouds = words.number::<u32>("--clouds")?;
+    if clouds.is_some_and(|clouds| !(1..=MAX_CLOUDS).contains(&clouds)) {
+        return Err(format!("--clouds: a lab holds 1 to {MAX_CLOUDS} cloudcores"));
+    }
     Ok(UpOptions {
         edges,
+        clouds,
         runtime,
         kubeconfig: words.option("--kubeconfig")?.map(PathBuf::from),
         bin: words.option("--bin")?.map(PathBuf::from),
@@ -303,11 +312,16 @@ mod tests {
     fn up_takes_its_options_in_any_order() {
         let options = UpOptions {
             edges: Some(3),
+            clouds: Some(2),
             runtime: Some(Runtime::Current),
             kubeconfig: Some("k".into()),
             ..UpOptions::default()
         };
-        check("up --containerd 2.2 --kubeconfig k --edges 3", "target/lab", Verb::Up(Box::new(options)));
+        check(
+            "up --containerd 2.2 --clouds 2 --kubeconfig k --edges 3",
+            "target/lab",
+            Verb::Up(Box::new(options)),
+        );
     }
 
     #[test]
@@ -328,6 +342,7 @@ mod tests {
         refused("fly", "fly");
         refused("up --edges many", "--edges many");
         refused("up --edges 254", "253");
+        refused("up --clouds 0", "1 to");
         refused("up --containerd 1.7", "--containerd 1.7");
         refused("up --edges", "--edges needs a value");
         refused("down now", "now");
@@ -347,6 +362,7 @@ mod tests {
     fn numbers_and_names() {
         check("cloud kill", "target/lab", Verb::CloudKill(None));
         check("cloud start 2", "target/lab", Verb::CloudStart(Some(2)));
+        check("cloud drain 2", "target/lab", Verb::CloudDrain(Some(2)));
         check("status --json", "target/lab", Verb::Status { json: true });
         check(
             "image add app:1 a b",

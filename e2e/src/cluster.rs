@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::lab::Lab;
 use crate::{host, spawn};
@@ -22,7 +22,10 @@ impl Lab {
     }
 
     /// Starts the control plane, or goes on with the one that runs, and returns when it is ready.
-    pub(crate) fn start_cluster(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// It does not become ready.
+    pub fn start_cluster(&self) -> Result<()> {
         let state = self.state()?;
         if state.foreign_kubeconfig.is_some() {
             return self.kubectl(&["version"]).map(drop).context("the given cluster does not answer");
@@ -39,6 +42,22 @@ impl Lab {
         }
         let mut command = spawn::joined(&self.host_group()?.entrances(None), &spawn::words(&argv));
         host::finish(command.stdin(Stdio::null())).map(drop)
+    }
+
+    /// Stops the control plane in good order; its data stays, and [`Self::start_cluster`] goes on with it.
+    ///
+    /// # Errors
+    /// It is another one than the lab's own, or does not stop.
+    pub fn stop_cluster(&self) -> Result<()> {
+        ensure!(self.state()?.foreign_kubeconfig.is_none(), "the cluster is not the lab's own");
+        host::progress("control plane: stopping");
+        let home = self.dir().join("cluster").display().to_string();
+        host::run(&[self.cluster_program().as_str(), "down", "--dir", &home]).map(drop)
+    }
+
+    /// Where etcd keeps the cluster's state; to be copied, and put back, only while the control plane is stopped.
+    pub fn etcd_data(&self) -> PathBuf {
+        self.dir().join("cluster/etcd")
     }
 
     /// The cluster admin's kubeconfig.

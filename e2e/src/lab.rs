@@ -26,7 +26,9 @@ pub struct Lab {
 pub struct UpOptions {
     /// Edges `edge-1` to this number; `None` is one in a new lab, and those that are there in an old one.
     pub edges: Option<u32>,
-    /// Their containerd; `None` is Debian's, or what the lab was made with.
+    /// At least so many cloudcores; `None` is one in a new lab, and those that are there in an old one.
+    pub clouds: Option<u32>,
+    /// The edges' containerd; `None` is Debian's, or what the lab was made with.
     pub runtime: Option<Runtime>,
     /// Use this cluster and start none.
     pub kubeconfig: Option<PathBuf>,
@@ -68,7 +70,7 @@ impl Lab {
         if !state.bare {
             programs.install_product(&lab.dir)?;
             lab.start_cluster()?;
-            lab.prepare_cloud()?;
+            lab.prepare_cloud(options.clouds.unwrap_or(1))?;
             lab.start_cloud(None)?;
         }
         let present = lab.edge_names();

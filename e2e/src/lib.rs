@@ -6,13 +6,14 @@
 //!
 //! * [`lab`], [`edge`], [`power`], [`link`], [`cloud`], [`cluster`] are what callers use. A [`Lab`] or [`Edge`]
 //!   holds no state: the command line, tests and several threads may work on one lab at once.
-//! * [`node`], [`containerd`], [`disk`], [`wire`], [`cgroup`], [`spawn`], [`proc`], [`registry`] do the work.
+//! * [`balance`], [`node`], [`containerd`], [`disk`], [`wire`], [`cgroup`], [`spawn`], [`proc`], [`registry`] do the work.
 //! * [`names`], [`shape`], [`tar`], [`image`], [`args`], [`status`] are pure.
 //!
 //! Absent on purpose: simulated runtimes, fake API servers, and anything that listens beyond loopback and the
 //! lab's own addresses. The product's crates know nothing of this one.
 
 pub mod args;
+pub mod balance;
 pub mod bench;
 pub mod cgroup;
 pub mod cli;

@@ -49,6 +49,14 @@ pub struct Metrics {
     pub opened: Counter,
     /// Sessions refused.
     pub refused: Family<ReasonLabel, Counter>,
+    /// Sessions being opened.
+    pub opening: Gauge,
+    /// TLS handshakes under way.
+    pub handshakes: Gauge,
+    /// Seconds after which the last edge that had to wait was told to come again.
+    pub come_again: Gauge<f64, std::sync::atomic::AtomicU64>,
+    /// Sessions that were sent to another replica, since this one ends.
+    pub drained: Counter,
     /// Objects that an edge could not apply.
     pub rejected: Family<KindLabel, Counter>,
     /// Times that an edge held something else than was believed.
@@ -67,6 +75,18 @@ impl Metrics {
         registry.register("skerry_hub_sessions", "Sessions open", self.sessions.clone());
         registry.register("skerry_hub_sessions_opened", "Sessions opened", self.opened.clone());
         registry.register("skerry_hub_sessions_refused", "Sessions refused", self.refused.clone());
+        registry.register("skerry_hub_sessions_opening", "Sessions being opened", self.opening.clone());
+        registry.register("skerry_hub_handshakes", "TLS handshakes under way", self.handshakes.clone());
+        registry.register(
+            "skerry_hub_come_again_seconds",
+            "Time after which the last edge that had to wait was told to come again",
+            self.come_again.clone(),
+        );
+        registry.register(
+            "skerry_hub_sessions_drained",
+            "Sessions sent elsewhere at the end",
+            self.drained.clone(),
+        );
         registry.register(
             "skerry_hub_objects_rejected",
             "Objects that an edge could not apply",

@@ -7,6 +7,10 @@ use link::Streams;
 use tokio::sync::Notify;
 use wire::GoAway;
 
+/// An agent that opens another session has left the first, and does not hear of it. Who does is another machine with the
+/// same key, a copy of a disk, say: the two shall not take the node from each other every second.
+pub(crate) const NEWER_RETRY_MS: u32 = 60_000;
+
 /// Sessions by node.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
@@ -36,6 +40,10 @@ impl Stop {
         self.asked.notify_one();
     }
 
+    fn is_asked(&self) -> bool {
+        self.farewell.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     /// Returns when the end is asked for.
     pub(crate) async fn asked(&self) -> GoAway {
         loop {
@@ -60,7 +68,7 @@ impl Registry {
             if other.epoch > entry.epoch {
                 return false;
             }
-            other.stop.ask("a newer session of this node was opened", 0);
+            other.stop.ask("a newer session of this node was opened", NEWER_RETRY_MS);
         }
         sessions.insert(Arc::clone(node), entry);
         true
@@ -78,8 +86,15 @@ impl Registry {
         self.sessions().get(node).cloned()
     }
 
-    /// Ends every session.
-    pub(crate) fn stop_all(&self, reason: &str) {
-        self.sessions().values().for_each(|entry| entry.stop.ask(reason, 0));
+    /// How many sessions are open.
+    pub(crate) fn len(&self) -> usize {
+        self.sessions().len()
+    }
+
+    /// Ends so many sessions that were not asked to end yet; how many it were.
+    pub(crate) fn stop_some(&self, most: usize, reason: &str, retry_after_ms: impl Fn() -> u32) -> usize {
+        let sessions = self.sessions();
+        let left = sessions.values().filter(|entry| !entry.stop.is_asked()).take(most);
+        left.map(|entry| entry.stop.ask(reason, retry_after_ms())).count()
     }
 }

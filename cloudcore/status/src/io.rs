@@ -27,6 +27,8 @@ use crate::report::{self, Key, Reported};
 const LIMITS: Limits = Limits { running: 16, running_per_node: 4, keys_per_node: 4096 };
 /// Tasks: more than writes under way, since a task ends a little after its write.
 const TASKS: usize = 64;
+/// How long writes that are under way at the end may take.
+const LAST_WRITES: Duration = Duration::from_secs(3);
 /// UIDs in one frame.
 const ASK_AT_ONCE: usize = 256;
 /// Events about objects that one edge rejected: so many at once, then one in so long.
@@ -165,7 +167,8 @@ impl Statuses {
         });
     }
 
-    /// Writes until shutdown is asked for; what is under way then is given up, and comes again by itself.
+    /// Writes until shutdown is asked for, and lets what is under way then come to its end. What waits comes again by
+    /// itself, through another replica.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), Infallible> {
         let workers = Group::new("status", TASKS);
         loop {
@@ -177,11 +180,20 @@ impl Statuses {
                 }
             };
             tokio::select! {
-                () = shutdown.requested() => return Ok(()),
+                () = shutdown.requested() => break,
                 () = self.inner.wake.notified() => {}
                 () = due => {}
             }
         }
+        let ended = async {
+            while !workers.is_empty() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        if tokio::time::timeout(LAST_WRITES, ended).await.is_err() {
+            tracing::warn!(writes = workers.len(), "writes were given up at the end");
+        }
+        Ok(())
     }
 
     /// A session is open: where the cluster does not show what the edge last said, the edge is asked.

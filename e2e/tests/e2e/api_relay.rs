@@ -1,4 +1,4 @@
-//! A relay between cloudcore and the API server that damages what passes, or refuses it, as it is told.
+//! A relay between cloudcore and the API server that damages what passes, refuses it, or holds it back, as it is told.
 //!
 //! cloudcore's kubeconfig names it in place of the API server, with a CA of the relay's own; what cloudcore sends, its
 //! token included, goes on to the API server over TLS. Watches pass line by line.
@@ -49,6 +49,8 @@ pub(crate) struct Rules {
     pub(crate) down: bool,
     /// Statuses and Events that are written reach the API server, and its answers are lost with the connection.
     pub(crate) lose_answers: bool,
+    /// Requests whose path holds this wait until the rule is gone, and go on to the API server only then.
+    pub(crate) hold: Option<String>,
 }
 
 /// One object, and what becomes of it.
@@ -75,6 +77,10 @@ impl Rules {
     fn refused(&self, collection: &str) -> Option<u16> {
         self.refuse.iter().find(|(refused, _)| *refused == collection).map(|(_, status)| *status)
     }
+
+    fn holds(&self, path: &str) -> bool {
+        self.hold.as_ref().is_some_and(|held| path.contains(held))
+    }
 }
 
 /// The relay; it ends when this is dropped.
@@ -92,6 +98,7 @@ struct Orders {
     damaged: AtomicU64,
     refused: AtomicU64,
     lost: AtomicU64,
+    held: AtomicU64,
 }
 
 impl ApiRelay {
@@ -113,8 +120,8 @@ impl ApiRelay {
             "certificate-authority-data": STANDARD.encode(authority.certificate_pem()),
         });
         let (rules, _) = watch::channel(rules);
-        let [damaged, refused, lost] = [0; 3].map(AtomicU64::new);
-        let orders = Arc::new(Orders { rules, damaged, refused, lost });
+        let [damaged, refused, lost, held] = [0; 4].map(AtomicU64::new);
+        let orders = Arc::new(Orders { rules, damaged, refused, lost, held });
         let state = Arc::new(Relay { tls, upstream, orders: Arc::clone(&orders) });
         let group = Group::new("relay", 1_000);
         let connections = group.clone();
@@ -136,6 +143,16 @@ impl ApiRelay {
         self.orders.damaged.load(Ordering::SeqCst)
     }
 
+    /// Gives the kubeconfig back: cloudcores that start from now on do without the relay, and those that use it go on.
+    pub(crate) fn restore(&self) -> Result<()> {
+        Ok(std::fs::write(self.lab.dir().join("clouds/kubeconfig"), &self.kubeconfig)?)
+    }
+
+    /// Requests held back so far.
+    pub(crate) fn held(&self) -> u64 {
+        self.orders.held.load(Ordering::SeqCst)
+    }
+
     /// Lists, watches and writes refused so far.
     pub(crate) fn refused(&self) -> u64 {
         self.orders.refused.load(Ordering::SeqCst)
@@ -149,9 +166,8 @@ impl ApiRelay {
 
 impl Drop for ApiRelay {
     fn drop(&mut self) {
-        let path = self.lab.dir().join("clouds/kubeconfig");
         // Whatever fails here is found by the next test, which needs cloudcore.
-        let _ = std::fs::write(path, &self.kubeconfig);
+        let _ = self.restore();
         let _ = self.lab.kill_cloud(None);
         let _ = self.lab.start_cloud(None);
     }
@@ -259,6 +275,11 @@ impl Relay {
         if let Some(status) = writes_refused.filter(|_| writes) {
             self.orders.refused.fetch_add(1, Ordering::SeqCst);
             return refusal(status);
+        }
+        let mut rules = self.orders.rules.subscribe();
+        if rules.borrow().holds(request.uri().path()) {
+            self.orders.held.fetch_add(1, Ordering::SeqCst);
+            rules.wait_for(|rules| !rules.holds(request.uri().path())).await?;
         }
         // What is compressed cannot be read on the way.
         request.headers_mut().remove(ACCEPT_ENCODING);

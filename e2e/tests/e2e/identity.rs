@@ -205,7 +205,13 @@ fn no_token_takes_over_a_node_that_is_no_edge() {
     // The refusal has not used the token; a name that nobody has is let in by it.
     let joined = join(&world.edge, &pattern, "ordinary-2", "ordinary-2").unwrap();
     assert_eq!(joined.code, Some(0), "{}", joined.last_line);
+    // Once somebody says that the Node is an edge's, it goes to whoever was given its very name.
+    world.lab.kubectl(&["label", "node", "ordinary-1", "node-role.kubernetes.io/edge="]).unwrap();
+    let member = Member::join(&world.lab, &world.edge, "ordinary-1", "meant").unwrap();
+    let (_session, answer) = Session::hello(&world.lab, &member, "ordinary-1").unwrap();
+    assert!(matches!(answer, Content::Welcome(_)), "{answer:?}");
     world.lab.kubectl(&["delete", "node", "ordinary-1"]).unwrap();
+    forget(&world, "ordinary-1");
     forget(&world, "ordinary-2");
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use kit::WallTime;
 use serde_json::Value;
-use skerry_e2e::{Shape, host};
+use skerry_e2e::{Lab, Shape, host};
 
 use crate::world::{EDGE, PATIENCE, World, incompressible, sleeper, soak, web};
 
@@ -164,11 +164,16 @@ fn renewed(world: &World) -> Result<WallTime> {
     time.context("the Lease has no time")
 }
 
-/// Number of the edge's session.
-pub(crate) fn epoch(world: &World) -> Result<String> {
-    let lease = world.lab.get(&["lease", "-n", "kube-node-lease", EDGE])?;
+/// Number of the session of [`EDGE`].
+pub(crate) fn epoch(world: &World) -> Result<u64> {
+    epoch_of(&world.lab, EDGE)
+}
+
+/// Number of an edge's session.
+pub(crate) fn epoch_of(lab: &Lab, edge: &str) -> Result<u64> {
+    let lease = lab.get(&["lease", "-n", "kube-node-lease", edge])?;
     let epoch = lease.pointer("/metadata/annotations/skerry.io~1epoch").and_then(Value::as_str);
-    epoch.map(str::to_owned).ok_or_else(|| anyhow::anyhow!("the Lease has no epoch"))
+    epoch.context("the Lease has no epoch")?.parse().context("the Lease's epoch is no number")
 }
 
 /// Ready endpoints of the Service `web`.

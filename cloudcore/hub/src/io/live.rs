@@ -8,18 +8,19 @@ use std::time::Duration;
 use cloudcore_index::Subscription;
 use cloudcore_kube::KubeError;
 use futures::future::BoxFuture;
-use kit::Elapsed;
 use kit::errors::chain;
+use kit::{Backoff, Elapsed};
 use link::{FrameReceiver, FrameSender, LinkError, Streams};
 use wire::{DownFrame, GoAway, Kind, up_frame};
 
 use super::Inner;
+use super::bodies;
 use super::lease::{Held, Keeper, Renewal};
 use super::open::{Admitted, welcome};
 use crate::identity::{Denied, Identities};
 use crate::lease::DURATION_SECONDS;
 use crate::metrics::{KindLabel, ReasonLabel, ResultLabel, SentLabel};
-use crate::registry::{Entry, Stop};
+use crate::registry::{Entry, NEWER_RETRY_MS, Stop};
 use crate::session::{Broken, Session};
 use crate::upstream::{Origin, Upstream};
 
@@ -53,6 +54,10 @@ fn farewell(reason: &str) -> End {
     End::Farewell(GoAway { reason: reason.to_owned(), retry_after_ms: 0 })
 }
 
+const fn superseded(reason: String) -> GoAway {
+    GoAway { reason, retry_after_ms: NEWER_RETRY_MS }
+}
+
 struct Live<I, U> {
     inner: Arc<Inner<I, U>>,
     origin: Origin,
@@ -65,6 +70,11 @@ struct Live<I, U> {
     identity: pki::Identity,
     held: Held,
     renewing: Option<BoxFuture<'static, Renewal>>,
+    /// Bodies being read; whether none is missing any more.
+    reading: Option<BoxFuture<'static, bool>>,
+    /// Not before this the bodies that are still missing are asked for again.
+    read_at: Elapsed,
+    read_again: Backoff,
     renewed_at: Elapsed,
     /// Until when nobody can have taken the Lease for abandoned, or wanted it to look so.
     sound_at: Elapsed,
@@ -83,7 +93,7 @@ pub(super) async fn run<I: Identities, U: Upstream>(
     let stop = Arc::new(Stop::default());
     let entry = Entry { epoch, stop: Arc::clone(&stop), streams: Arc::new(streams) };
     if !inner.registry.enter(&origin.node, entry) {
-        let gone = GoAway { reason: "a newer session of this node was opened".to_owned(), retry_after_ms: 0 };
+        let gone = superseded("a newer session of this node was opened".to_owned());
         let _ = sender.send(wire::encode(&DownFrame::from(gone))).await;
         return;
     }
@@ -119,6 +129,9 @@ pub(super) async fn run<I: Identities, U: Upstream>(
         identity: admitted.identity,
         held: admitted.held,
         renewing: None,
+        reading: None,
+        read_at: Elapsed::default(),
+        read_again: Backoff::new(bodies::AGAIN.0, bodies::AGAIN.1),
     };
     if !in_sync {
         live.inner.parts.metrics.resyncs.get_or_create(&ReasonLabel { reason: "opening" }).inc();
@@ -139,8 +152,9 @@ impl<I: Identities, U: Upstream> Live<I, U> {
         loop {
             self.pump();
             self.start_sending();
+            self.start_reading();
             let room = self.queue.len() < QUEUE;
-            let deadline = self.session.deadline();
+            let deadline = self.deadline();
             let step = tokio::select! {
                 frame = receiver.recv() => match frame {
                     Ok(Some(bytes)) => self.frame(&bytes).await,
@@ -154,6 +168,11 @@ impl<I: Identities, U: Upstream> Live<I, U> {
                 renewal = pending(&mut self.renewing) => {
                     self.renewing = None;
                     self.renewed(renewal)
+                }
+                whole = pending(&mut self.reading) => {
+                    self.reading = None;
+                    self.read(whole);
+                    Ok(())
                 }
                 () = self.subscription.changed() => self.changed(),
                 answer = answers.next(), if room => match answer {
@@ -202,9 +221,40 @@ impl<I: Identities, U: Upstream> Live<I, U> {
         }
     }
 
+    /// When there is something to do by itself.
+    fn deadline(&self) -> Option<Elapsed> {
+        let waits = self.reading.is_none() && !self.session.lacking().is_empty();
+        self.session.deadline().into_iter().chain(waits.then_some(self.read_at)).min()
+    }
+
+    /// Reads the bodies of what is to be sent and has none, one batch at a time.
+    fn start_reading(&mut self) {
+        let now = self.inner.parts.clock.elapsed();
+        if self.reading.is_some() || self.session.lacking().is_empty() || self.read_at > now {
+            return;
+        }
+        let (inner, node) = (Arc::clone(&self.inner), Arc::clone(&self.origin.node));
+        let objects = self.session.lacking().to_vec();
+        self.reading = Some(Box::pin(async move {
+            inner.bodies.read(&inner.parts.client, &inner.parts.index, &node, &objects).await
+        }));
+    }
+
+    fn read(&mut self, whole: bool) {
+        if whole {
+            // Not asked for again while what was read waits behind a queue that is not empty yet.
+            self.session.lacks_nothing();
+            self.read_again.reset();
+        } else {
+            let wait = self.read_again.next(kit::random::unit());
+            self.read_at = self.inner.parts.clock.elapsed().plus(wait);
+        }
+    }
+
     fn changed(&mut self) -> Result<(), End> {
-        let dirty =
-            self.subscription.take().ok_or_else(|| farewell("a newer session of this node was opened"))?;
+        let Some(dirty) = self.subscription.take() else {
+            return Err(End::Farewell(superseded("a newer session of this node was opened".to_owned())));
+        };
         self.session.changed(dirty.objects);
         if !dirty.statuses.is_empty() {
             self.inner.parts.upstream.statuses_changed(&self.origin, &dirty.statuses);
@@ -308,7 +358,10 @@ impl<I: Identities, U: Upstream> Live<I, U> {
             }
             Renewal::Lost(holder) => {
                 count("conflict");
-                Err(farewell(&format!("session {} of replica {:?} is newer", holder.epoch, holder.replica)))
+                let reason = format!("session {} of replica {:?} is newer", holder.epoch, holder.replica);
+                // A Lease that is gone, or was put back to an earlier time, is nobody's yet.
+                let newer = holder.epoch > self.held.epoch;
+                Err(if newer { End::Farewell(superseded(reason)) } else { farewell(&reason) })
             }
         }
     }

@@ -7,9 +7,11 @@ use kit::errors::chain;
 use link::{Connection, FrameReceiver, FrameSender};
 use wire::{Hello, Kind, PROJECTION_VERSION, Refused, RefusedCode, Welcome, up_frame};
 
+use super::door::Entered;
 use super::lease::{Held, Keeper};
 use super::{Inner, catch_up, live, node, reason, within};
 use crate::admit::{Agreed, Terms, admit};
+use crate::drain;
 use crate::identity::{Denied, Identities};
 use crate::upstream::Upstream;
 
@@ -41,7 +43,20 @@ pub(super) async fn serve<I: Identities, U: Upstream>(inner: Arc<Inner<I, U>>, c
         Ok(Err(why)) => return turn_away(&inner, &identity.node, &sender, other(why)).await,
         Err(_) => return turn_away(&inner, &identity.node, &sender, other("no Hello came".to_owned())).await,
     };
-    let opening = tokio::time::timeout(OPENING, Box::pin(open(&inner, &identity, hello)));
+    if inner.shutdown.is_requested() {
+        let wait = Duration::from_millis(drain::retry_after_ms(kit::random::unit()).into());
+        return turn_away(&inner, &identity.node, &sender, busy("this replica ends", wait)).await;
+    }
+    let mut entered = match inner.door.enter() {
+        Ok(entered) => entered,
+        Err(wait) => {
+            inner.parts.metrics.refused.get_or_create(&reason("busy")).inc();
+            tracing::debug!(node = identity.node, ?wait, "the edge shall come again");
+            let refused = busy("too many sessions are being opened", wait);
+            return part(&sender, refused).await;
+        }
+    };
+    let opening = tokio::time::timeout(OPENING, Box::pin(open(&inner, &identity, hello, &mut entered)));
     let admitted = tokio::select! {
         biased;
         // Nobody is there to have a session: an open one of the same edge must not give way to it.
@@ -52,6 +67,7 @@ pub(super) async fn serve<I: Identities, U: Upstream>(inner: Arc<Inner<I, U>>, c
         }
         admitted = opening => admitted,
     };
+    drop(entered);
     match admitted.unwrap_or_else(|_| Err(not_ready("the session could not be opened in time".to_owned()))) {
         Ok(admitted) => live::run(inner, admitted, sender, receiver, streams).await,
         Err(refused) => turn_away(&inner, &identity.node, &sender, refused).await,
@@ -88,11 +104,20 @@ async fn turn_away<I: Identities, U: Upstream>(
     };
     inner.parts.metrics.refused.get_or_create(&reason(label)).inc();
     tracing::warn!(node, code = label, reason = refused.reason, "session refused");
+    part(sender, refused).await;
+}
+
+async fn part(sender: &FrameSender, refused: Refused) {
     let text = refused.reason.clone();
     // The peer may be gone already; then there is nobody to tell.
     if sender.send(wire::encode(&wire::DownFrame::from(refused))).await.is_ok() {
         sender.close(&text).await;
     }
+}
+
+fn busy(reason: &str, wait: Duration) -> Refused {
+    let retry_after_ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
+    Refused { code: RefusedCode::NotReady.into(), reason: reason.to_owned(), retry_after_ms }
 }
 
 pub(super) fn not_ready(reason: String) -> Refused {
@@ -108,9 +133,11 @@ async fn open<I: Identities, U: Upstream>(
     inner: &Inner<I, U>,
     identity: &pki::Identity,
     hello: Hello,
+    entered: &mut Entered<'_>,
 ) -> Result<Admitted, Refused> {
     let parts = &inner.parts;
     within(LISTING, parts.index.until(|index| index.unlisted().is_empty())).await;
+    entered.begin();
     let terms = Terms { cluster_id: inner.config.cluster_id.clone(), unlisted: parts.index.unlisted() };
     let agreed = admit(&hello, &identity.node, &terms)?;
     match parts.identities.check(identity).await {
@@ -118,7 +145,7 @@ async fn open<I: Identities, U: Upstream>(
         Err(Denied::Revoked(reason)) => return Err(revoked(reason)),
         Err(Denied::Unavailable(reason)) => return Err(not_ready(reason)),
     }
-    catch_up::catch_up(&parts.client, &parts.index, &parts.watches, &hello.seen).await.map_err(not_ready)?;
+    catch_up::catch_up(parts, &inner.newest, &hello.seen).await.map_err(not_ready)?;
     let node = node::own(inner, &identity.node).await?;
     if let Some(node) = &node
         && !hello.node_uid.is_empty()

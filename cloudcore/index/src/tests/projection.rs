@@ -11,8 +11,8 @@ fn version(kind: Kind, object: &Value) -> wire::Version {
 }
 
 fn body(kind: Kind, object: &Value) -> Value {
-    let object = Draft::read(kind, object.to_string().as_bytes()).unwrap().pack(None).unwrap();
-    serde_json::from_slice(&object.json().unwrap()).unwrap()
+    let body = Draft::read(kind, object.to_string().as_bytes()).unwrap().pack(None).unwrap();
+    serde_json::from_slice(&body.unpack().unwrap()).unwrap()
 }
 
 #[test]

@@ -86,6 +86,7 @@ pub(super) async fn report(writer: &Writer<'_>, reported: &Reported) -> Outcome 
     };
     let mut current = None;
     let mut read = true;
+    let mut fenced = false;
     let mut done = Vec::new();
     for _ in 0..MAX_STEPS {
         if !(writer.is_open)() {
@@ -99,6 +100,7 @@ pub(super) async fn report(writer: &Writer<'_>, reported: &Reported) -> Outcome 
                 Err(error) => return writer.settle(&error, Request::Read),
             };
             read = false;
+            fenced = false;
             continue;
         }
         let step = plan(writer.node, current.as_ref(), reported, &done, writer.clock.wall());
@@ -109,6 +111,13 @@ pub(super) async fn report(writer: &Writer<'_>, reported: &Reported) -> Outcome 
             Step::Refuse(reason) => return Outcome::Refused(reason),
             Step::Write(write, body) => (write, body),
         };
+        if !fenced {
+            match holds(writer, &node).await {
+                Ok(true) => fenced = true,
+                Ok(false) => return Outcome::Over,
+                Err(error) => return writer.settle(&error, Request::Object),
+            }
+        }
         let since = writer.clock.elapsed();
         let sent = send(writer.client, &node, &at, write, &body).await;
         let took = writer.clock.elapsed().since(since);
@@ -127,11 +136,7 @@ pub(super) async fn report(writer: &Writer<'_>, reported: &Reported) -> Outcome 
         }
         // Somebody was faster. What we know is old: read and plan again.
         writer.metrics.count(kind, "conflict");
-        match holds(writer, &node).await {
-            Ok(true) => read = true,
-            Ok(false) => return Outcome::Over,
-            Err(error) => return writer.settle(&error, Request::Object),
-        }
+        read = true;
     }
     let reason = format!("{} changes faster than it can be written", reported.object);
     Outcome::Later { reason, after: Duration::ZERO, throttled: false }
@@ -142,8 +147,10 @@ fn code<T>(sent: &Result<T, KubeError>) -> u16 {
     sent.as_ref().map_or_else(|error| error.code().unwrap_or(0), |_| 200)
 }
 
-/// Whether the session is still the one that the node's Lease names. A replica that was stopped and woke up finds out by
-/// a conflict that time has passed; without this look it would read what is newer, and overwrite it.
+/// Whether the session is still the one that the node's Lease names. Asked after the object was read, and before it is
+/// written: a session that opened elsewhere before the read is seen here, and whatever one that opens later writes moves
+/// the resourceVersion that this write insists on. So a replica that was stopped at any point and wakes up cannot put an
+/// older status over a newer one, however fresh the object is that it planned on.
 async fn holds(writer: &Writer<'_>, node: &Client) -> Result<bool, KubeError> {
     let lease: Option<Value> = get(node, &path::LEASES.object(node_lease::NAMESPACE, writer.node)).await?;
     Ok(lease.is_some_and(|lease| node_lease::epoch(&lease) == writer.epoch))

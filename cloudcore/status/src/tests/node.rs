@@ -109,7 +109,8 @@ fn labels_of_people_stay_and_those_of_the_edge_are_set() {
     current["metadata"]["labels"]["mine"] = json!("x");
     let reported = node_report("n1", &json!({"labels": {"site": "north"}, "status": {}}));
     let Step::Write(Write::Metadata, patch) = step(Some(&current), &reported, &[]) else { panic!() };
-    assert_eq!(patch, json!({"metadata": {"uid": "n1", "labels": {"site": "north"}}}));
+    let metadata = json!({"uid": "n1", "resourceVersion": "7", "labels": {"site": "north"}});
+    assert_eq!(patch, json!({ "metadata": metadata }));
     let after = apply(&current, &patch);
     assert_eq!(after["metadata"]["labels"]["mine"], "x");
     assert_eq!(step(Some(&after), &reported, &[]), Step::Done);

@@ -96,6 +96,17 @@ impl Accepted {
         self.address
     }
 
+    /// Returns when the peer has said something, within [`Config::handshake_within`]: a peer that does not is not worth
+    /// the place of one that waits for its handshake.
+    pub async fn greeted(&self) -> Result<(), HandshakeError> {
+        let refused = |reason| HandshakeError { peer: self.address, reason };
+        match tokio::time::timeout(self.config.handshake_within, self.stream.readable()).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(refused(error.to_string())),
+            Err(_) => Err(refused(format!("silent for {} s", self.config.handshake_within.as_secs()))),
+        }
+    }
+
     /// TLS and websocket handshakes, within [`Config::handshake_within`]. Run it beside accepting others: a slow
     /// peer must keep nobody waiting.
     pub async fn handshake(self) -> Result<Connection, HandshakeError> {
