@@ -2,9 +2,11 @@
 //!
 //! Start: the admin endpoint, so that somebody answers while the cluster is away; then what must be known of the
 //! cluster (its id, how to act as a node, the CA); then watches, status, hub and join. Ready means that every kind is
-//! listed and every listener bound. Controllers, which write objects of the cluster by what other objects say (the
-//! tolerations of pods bound to edges will be the first), start beside the status writer and never touch the hub. End: edges are told to go, writes under way finish, and the process exits.
+//! listed and every listener bound. Controllers, which write objects of the cluster by what other objects say, hear the
+//! same watches and never touch the hub; what only one replica may do runs while it leads ([`lead`]). End: edges are told
+//! to go, the leader gives its Lease back, writes under way finish, and the process exits.
 
+mod lead;
 mod prepare;
 
 use std::collections::BTreeMap;
@@ -14,17 +16,18 @@ use std::time::Duration;
 
 use anyhow::Context;
 use cloudcore_calls::Calls;
+use cloudcore_controllers::Controllers;
 use cloudcore_hub::{Hub, HubConfig, Parts};
 use cloudcore_index::{Index, source};
 use cloudcore_join::{Join, JoinServer};
 use cloudcore_kube::Client;
-use cloudcore_kube::watch::Watch;
+use cloudcore_kube::watch::{Tee, Watch};
 use cloudcore_status::Statuses;
 use kit::admin::Admin;
 use kit::{Clock, Readiness, Shutdown, Tasks};
 use link::Listener;
 use prometheus_client::registry::Registry;
-use wire::KINDS;
+use wire::{KINDS, Kind};
 
 use crate::admin::Reviewer;
 use crate::config::Settings;
@@ -127,9 +130,15 @@ async fn start(
 ) -> anyhow::Result<()> {
     let Base { settings, client, clock, shutdown, .. } = base;
     let index = Index::new();
+    let controllers = Controllers::new(client.clone(), clock.clone());
     let mut watches = BTreeMap::new();
     for kind in KINDS {
-        let observer = index.observer(kind);
+        let also = match kind {
+            Kind::Pod => Some(controllers.pods()),
+            Kind::Node => Some(controllers.nodes()),
+            Kind::Service | Kind::ServiceAccount | Kind::ConfigMap | Kind::Secret => None,
+        };
+        let observer = Arc::new(Tee::new(index.observer(kind), also));
         let watch = Watch::new(client.clone(), source(kind), observer, metrics.kube.clone(), clock.clone());
         watches.insert(kind, watch.handle());
         tasks.spawn(&format!("watch {kind}"), watch.run(shutdown.clone()));
@@ -140,12 +149,15 @@ async fn start(
     let records = cloudcore_join::identity_watch(&identities, metrics.kube.clone());
     tasks.spawn("watch identity records", records.run(shutdown.clone()));
 
+    lead::start(base, &controllers, metrics, tasks)?;
+
     let statuses = Statuses::new(client.clone(), index.clone(), clock.clone());
     let calls = Calls::new(client.clone(), index.clone(), clock.clone());
     {
         let mut registry = base.registry.lock().unwrap_or_else(PoisonError::into_inner);
         statuses.register(&mut registry);
         calls.register(&mut registry);
+        controllers.register(&mut registry);
     }
     tasks.spawn("status", statuses.clone().run(shutdown.clone()));
 
@@ -153,7 +165,7 @@ async fn start(
         client: client.clone(),
         index,
         identities: Arc::new(Records { identities, trust_bundle: prepared.trust_bundle.clone() }),
-        upstream: Arc::new(Uplink { statuses, calls }),
+        upstream: Arc::new(Uplink { statuses, calls, controllers }),
         clock: clock.clone(),
         metrics: metrics.hub.clone(),
         watches,

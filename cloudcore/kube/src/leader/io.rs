@@ -36,7 +36,8 @@ struct TermInner {
 }
 
 impl Term {
-    fn new(clock: Clock, until: Elapsed) -> Self {
+    /// A term until that time, unless it is extended.
+    pub fn until(clock: Clock, until: Elapsed) -> Self {
         let inner = TermInner { clock, until_ms: AtomicU64::new(millis(until)), ended: AtomicBool::new(false) };
         Self { inner: Arc::new(inner) }
     }
@@ -191,7 +192,7 @@ impl Election {
                 drop(old);
                 tracing::info!(lease = self.name, "this replica leads");
                 self.metrics.leader_terms.inc();
-                let term = Term::new(self.clock.clone(), until);
+                let term = Term::until(self.clock.clone(), until);
                 let group = Group::new("leader", 1);
                 group.spawn(work(term.clone()));
                 Some(Leading { term, work: group })

@@ -41,7 +41,7 @@ impl WatchHandle {
 
 /// One kind being watched.
 #[derive(Debug)]
-pub struct Watch<O> {
+pub struct Watch<O: ?Sized> {
     client: Client,
     source: Source,
     observer: Arc<O>,
@@ -60,7 +60,7 @@ enum End {
     Relist,
 }
 
-impl<O: Observer> Watch<O> {
+impl<O: Observer + ?Sized> Watch<O> {
     /// A watch that does not run yet.
     pub fn new(client: Client, source: Source, observer: Arc<O>, metrics: Metrics, clock: Clock) -> Self {
         Self {
