@@ -63,7 +63,10 @@ mod tests {
         let (namespace, first) = event(&about, "wrong", WallTime(0));
         let (_, later) = event(&about, "wrong", WallTime(60_000));
         assert_eq!((namespace.as_str(), &first["metadata"]), ("a", &later["metadata"]));
-        assert_eq!(first["involvedObject"], json!({"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "u", "namespace": "a"}));
+        assert_eq!(
+            first["involvedObject"],
+            json!({"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "u", "namespace": "a"})
+        );
         assert_ne!(first["metadata"], event(&about, "else", WallTime(0)).1["metadata"]);
         let node = About { level: Level::Node, namespace: String::new(), ..about };
         let (namespace, event) = event(&node, "wrong", WallTime(0));

@@ -157,7 +157,12 @@ pub(crate) fn plan(view: &View<'_>) -> Next {
                 // A look from before the edge had its time says nothing about after it.
                 Some(looked) if looked.last >= due => {
                     let cause: String = cause.chars().take(MAX_CAUSE).collect();
-                    Next::Write(gone(view.node, "SessionEnded", *wall, &format!("the session ended: {cause}")))
+                    Next::Write(gone(
+                        view.node,
+                        "SessionEnded",
+                        *wall,
+                        &format!("the session ended: {cause}"),
+                    ))
                 }
                 _ => Next::Look,
             }

@@ -120,7 +120,12 @@ fn judge(metrics: &Metrics, what: &'static str, object: &str, written: Result<()
         Err(error) if error.is_not_found() => ("gone", Written::Gone),
         Err(error) if error.is_conflict() => ("conflict", Written::Later),
         Err(error) => {
-            tracing::warn!(what, object, error = kit::errors::chain(error), "not written, will be tried again");
+            tracing::warn!(
+                what,
+                object,
+                error = kit::errors::chain(error),
+                "not written, will be tried again"
+            );
             ("failed", Written::Later)
         }
     };

@@ -122,10 +122,13 @@ mod tests {
     fn values_are_words_or_times() {
         assert_eq!(parse("forever"), Ok(Autonomy::Forever));
         assert_eq!(parse("off"), Ok(Autonomy::Off));
-        for (text, seconds) in [("0s", 0), ("90s", 90), ("24h", 86_400), ("1h30m", 5_400), ("2d1s", 172_801)] {
+        for (text, seconds) in [("0s", 0), ("90s", 90), ("24h", 86_400), ("1h30m", 5_400), ("2d1s", 172_801)]
+        {
             assert_eq!(parse(text), Ok(Autonomy::Seconds(seconds)), "{text}");
         }
-        for text in ["", "24", "h", "-1h", "1.5h", "30m1h", "1h1h", "on", "Forever", " 1h", "1y", "1ä", "99999999d"] {
+        for text in
+            ["", "24", "h", "-1h", "1.5h", "30m1h", "1h1h", "on", "Forever", " 1h", "1y", "1ä", "99999999d"]
+        {
             let error = parse(text).unwrap_err();
             assert!(error.contains(AUTONOMY) && error.contains(&format!("{text:?}")), "{error}");
         }
@@ -138,7 +141,8 @@ mod tests {
         assert_eq!(decide(Annotations { pod: None, ..all }).0, Autonomy::Off);
         assert_eq!(decide(Annotations { pod: None, namespace: None, ..all }).0, Autonomy::Forever);
         assert_eq!(decide(Annotations::default()), (Autonomy::Forever, vec![]));
-        let (autonomy, wrong) = decide(Annotations { pod: Some("soon"), namespace: Some("?"), node: Some("5m") });
+        let (autonomy, wrong) =
+            decide(Annotations { pod: Some("soon"), namespace: Some("?"), node: Some("5m") });
         assert_eq!(autonomy, Autonomy::Seconds(300));
         assert_eq!(wrong.iter().map(|wrong| wrong.level).collect::<Vec<_>>(), [Level::Pod, Level::Namespace]);
         assert!(wrong[0].why.contains("\"soon\""));

@@ -91,7 +91,9 @@ impl State {
     pub(crate) fn annotations<'a>(&'a self, pod: &'a PodSeen) -> Annotations<'a> {
         Annotations {
             pod: pod.autonomy.as_deref(),
-            namespace: self.namespace(&pod.namespace).and_then(|(_, namespace)| namespace.autonomy.as_deref()),
+            namespace: self
+                .namespace(&pod.namespace)
+                .and_then(|(_, namespace)| namespace.autonomy.as_deref()),
             node: self.node(&pod.node).and_then(|(_, node)| node.autonomy.as_deref()),
         }
     }
@@ -131,14 +133,18 @@ impl State {
     }
 
     fn apply_node(&mut self, uid: Arc<str>, node: NodeSeen, clock: &Clock) {
-        if let Some(old) = self.node_uids.insert(node.name.clone(), Arc::clone(&uid)).filter(|old| *old != uid) {
+        if let Some(old) =
+            self.node_uids.insert(node.name.clone(), Arc::clone(&uid)).filter(|old| *old != uid)
+        {
             self.nodes.remove(&old);
         }
         let name: Arc<str> = (*node.name).into();
         let before = self.nodes.insert(uid, node);
         let after = self.node(&name).map(|(_, node)| node.clone());
         // Pods look at these; their Node's heartbeat is none of their business.
-        let facts = |node: Option<&NodeSeen>| node.map(|node| (node.edge, node.autonomy.clone(), node.tainted.is_some()));
+        let facts = |node: Option<&NodeSeen>| {
+            node.map(|node| (node.edge, node.autonomy.clone(), node.tainted.is_some()))
+        };
         if facts(before.as_ref()) != facts(after.as_ref()) {
             let uids = self.by_node.get(&*name).cloned().unwrap_or_default();
             self.mark_pods(&uids, clock);
@@ -160,7 +166,9 @@ impl State {
 
     fn apply_namespace(&mut self, uid: Arc<str>, namespace: NamespaceSeen, clock: &Clock) {
         let name = namespace.name.clone();
-        if let Some(old) = self.namespace_uids.insert(name.clone(), Arc::clone(&uid)).filter(|old| *old != uid) {
+        if let Some(old) =
+            self.namespace_uids.insert(name.clone(), Arc::clone(&uid)).filter(|old| *old != uid)
+        {
             self.namespaces.remove(&old);
         }
         let changed = self.namespaces.get(&uid) != Some(&namespace);

@@ -23,7 +23,7 @@ mod record;
 pub use errors::{JoinError, Refusal};
 pub use grant::TokenSpec;
 pub use io::{
-    Api, Denied, Identities, Join, JoinServer, ServeError, authority, create_token, Swept, identity_watch,
+    Api, Denied, Identities, Join, JoinServer, ServeError, Swept, authority, create_token, identity_watch,
     sweep,
 };
 pub use metrics::Metrics;

@@ -127,7 +127,8 @@ impl Candidate {
 fn read(lease: &Value, otherwise: Duration) -> Record {
     let field = |name: &str| lease.get("spec").and_then(|spec| spec.get(name));
     let text = |name: &str| field(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let duration = field("leaseDurationSeconds").and_then(Value::as_u64).map_or(otherwise, Duration::from_secs);
+    let duration =
+        field("leaseDurationSeconds").and_then(Value::as_u64).map_or(otherwise, Duration::from_secs);
     let transitions = field("leaseTransitions").and_then(Value::as_u64).unwrap_or(0);
     Record { holder: text("holderIdentity"), renewed: text("renewTime"), transitions, duration }
 }

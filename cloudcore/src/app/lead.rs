@@ -59,10 +59,16 @@ async fn sweep(client: Client, namespace: String, clock: Clock, term: Term) {
     loop {
         match cloudcore_join::sweep(&client, &namespace, &clock, || term.holds()).await {
             Ok(swept) if swept.deleted > 0 => {
-                tracing::info!(deleted = swept.deleted, kept = swept.kept, "join tokens that expired are deleted");
+                tracing::info!(
+                    deleted = swept.deleted,
+                    kept = swept.kept,
+                    "join tokens that expired are deleted"
+                );
             }
             Ok(_) => {}
-            Err(error) => tracing::warn!(error = chain(&error), "join tokens that expired are not all deleted"),
+            Err(error) => {
+                tracing::warn!(error = chain(&error), "join tokens that expired are not all deleted")
+            }
         }
         clock.sleep(SWEEP).await;
     }

@@ -7,12 +7,14 @@
 #![expect(clippy::panic, reason = "helpers of tests may fail a test")]
 
 mod api_relay;
+mod autonomy;
 mod chaos;
 mod damage;
 mod delivery;
 mod handmade;
 mod identity;
 mod images;
+mod leader;
 mod logs;
 mod outage;
 mod pods;

@@ -10,7 +10,6 @@ use super::{NamespaceSeen, PodSeen};
 use crate::connected::{CONNECTED, NodeSeen, Shown};
 use crate::tolerations::TAINTS;
 
-
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Meta {

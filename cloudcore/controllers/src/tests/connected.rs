@@ -14,7 +14,12 @@ fn node(connected: Option<bool>, given_up: bool) -> NodeSeen {
     NodeSeen { name: "edge".into(), edge: true, given_up, connected, ..NodeSeen::default() }
 }
 
-fn view<'a>(node: &'a NodeSeen, session: Option<&'a Session>, looked: Option<&'a Looked>, now: u64) -> View<'a> {
+fn view<'a>(
+    node: &'a NodeSeen,
+    session: Option<&'a Session>,
+    looked: Option<&'a Looked>,
+    now: u64,
+) -> View<'a> {
     let wall = WallTime(i64::try_from(now).unwrap());
     View { node, session, looked, leads: true, now: Elapsed::from_millis(now), wall }
 }
@@ -32,7 +37,12 @@ fn written(next: Next) -> Condition {
 #[test]
 fn an_edge_that_comes_back_at_once_was_never_away() {
     let shown = node(Some(true), false);
-    let ended = Session::Ended { epoch: 3, at: Elapsed::default(), wall: WallTime(0), cause: "silent; for 25 s".into() };
+    let ended = Session::Ended {
+        epoch: 3,
+        at: Elapsed::default(),
+        wall: WallTime(0),
+        cause: "silent; for 25 s".into(),
+    };
     let at = |now, looked: Option<Looked>| plan(&view(&shown, Some(&ended), looked.as_ref(), now));
     assert_eq!(at(4_999, None), Next::At(Elapsed::from_millis(5_000)));
     assert_eq!(at(5_000, None), Next::Look);
@@ -71,12 +81,18 @@ fn the_message_says_until_when_pods_stay() {
     assert_eq!(plan(&view(&shown, None, None, 0)), Next::Rest);
     shown.autonomy = Some("1h".into());
     let condition = written(plan(&view(&shown, None, None, 0)));
-    assert_eq!(condition.message, "the session ended: silent; its pods are evicted when the Node was tainted for 3600s (autonomy: 3600s)");
+    assert_eq!(
+        condition.message,
+        "the session ended: silent; its pods are evicted when the Node was tainted for 3600s (autonomy: 3600s)"
+    );
     shown.connected.as_mut().unwrap().message = condition.message.into();
     assert_eq!(plan(&view(&shown, None, None, 0)), Next::Rest, "written once");
     shown.tainted = Some(WallTime(50_000));
     let condition = written(plan(&view(&shown, None, None, 0)));
-    assert_eq!(condition.message, "the session ended: silent; its pods are evicted at 1970-01-01T01:00:50Z (autonomy: 3600s)");
+    assert_eq!(
+        condition.message,
+        "the session ended: silent; its pods are evicted at 1970-01-01T01:00:50Z (autonomy: 3600s)"
+    );
     assert_eq!(condition.since, WallTime(0), "it did not change since");
     shown.autonomy = Some("off".into());
     assert!(written(plan(&view(&shown, None, None, 0))).message.ends_with("(autonomy: off)"));

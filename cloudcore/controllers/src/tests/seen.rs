@@ -20,7 +20,8 @@ impl Rig {
         let clock = Clock::manual(WallTime(0));
         let seen = Seen::new(clock.clone());
         seen.set_term(Some(Term::until(clock, FAR)));
-        let [pods, nodes, namespaces] = [Which::Pods, Which::Nodes, Which::Namespaces].map(|which| seen.observer(which));
+        let [pods, nodes, namespaces] =
+            [Which::Pods, Which::Nodes, Which::Namespaces].map(|which| seen.observer(which));
         Self { seen, pods, nodes, namespaces }
     }
 
@@ -106,7 +107,10 @@ fn a_node_made_anew_takes_its_predecessors_place() {
     rig.node("old", |_| {});
     rig.node("new", |_| {});
     rig.nodes.deleted("old");
-    assert_eq!(rig.seen.with(|state| state.node("edge").map(|(uid, _)| uid.to_string())).as_deref(), Some("new"));
+    assert_eq!(
+        rig.seen.with(|state| state.node("edge").map(|(uid, _)| uid.to_string())).as_deref(),
+        Some("new")
+    );
 }
 
 #[test]

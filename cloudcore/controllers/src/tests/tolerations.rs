@@ -66,7 +66,11 @@ fn what_the_user_wrote_stays() {
 fn without_the_admission_plugin_they_are_added() {
     let change = asked(&[], None, Autonomy::Forever).unwrap();
     assert_eq!(change.tolerations, [default(0, None), default(1, None)]);
-    let off = asked(&change.tolerations, change.came_with.clone().as_deref().map(|_| "not-ready=0,unreachable=0"), Autonomy::Off);
+    let off = asked(
+        &change.tolerations,
+        change.came_with.clone().as_deref().map(|_| "not-ready=0,unreachable=0"),
+        Autonomy::Off,
+    );
     assert_eq!(off.unwrap().tolerations, [default(0, Some(0)), default(1, Some(0))], "as without any");
     assert_eq!(asked(&[], None, Autonomy::Off), None);
 }

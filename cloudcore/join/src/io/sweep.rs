@@ -81,10 +81,8 @@ async fn page<A: Api>(api: &A, namespace: &str, proceed: &str) -> Result<Page, J
     }
     let what = "list the Secrets of join tokens";
     let list = api.get(&path).await.map_err(|source| JoinError::Kube { what: what.to_owned(), source })?;
-    serde_json::from_value(list).map_err(|_| JoinError::Damaged {
-        object: "list of Secrets".to_owned(),
-        why: "it is no list",
-    })
+    serde_json::from_value(list)
+        .map_err(|_| JoinError::Damaged { object: "list of Secrets".to_owned(), why: "it is no list" })
 }
 
 fn name_if_spent(secret: &Value, clock: &Clock) -> Option<String> {

@@ -38,7 +38,8 @@ struct TermInner {
 impl Term {
     /// A term until that time, unless it is extended.
     pub fn until(clock: Clock, until: Elapsed) -> Self {
-        let inner = TermInner { clock, until_ms: AtomicU64::new(millis(until)), ended: AtomicBool::new(false) };
+        let inner =
+            TermInner { clock, until_ms: AtomicU64::new(millis(until)), ended: AtomicBool::new(false) };
         Self { inner: Arc::new(inner) }
     }
 
