@@ -16,12 +16,12 @@ use std::time::Duration;
 
 use anyhow::Context;
 use cloudcore_calls::Calls;
-use cloudcore_controllers::Controllers;
+use cloudcore_controllers::{Controllers, policy};
 use cloudcore_hub::{Hub, HubConfig, Parts};
 use cloudcore_index::{Index, source};
 use cloudcore_join::{Join, JoinServer};
 use cloudcore_kube::Client;
-use cloudcore_kube::watch::{Tee, Watch};
+use cloudcore_kube::watch::{Tee, Watch, WatchHandle};
 use cloudcore_status::Statuses;
 use kit::admin::Admin;
 use kit::{Clock, Readiness, Shutdown, Tasks};
@@ -130,19 +130,9 @@ async fn start(
 ) -> anyhow::Result<()> {
     let Base { settings, client, clock, shutdown, .. } = base;
     let index = Index::new();
-    let controllers = Controllers::new(client.clone(), clock.clone());
-    let mut watches = BTreeMap::new();
-    for kind in KINDS {
-        let also = match kind {
-            Kind::Pod => Some(controllers.pods()),
-            Kind::Node => Some(controllers.nodes()),
-            Kind::Service | Kind::ServiceAccount | Kind::ConfigMap | Kind::Secret => None,
-        };
-        let observer = Arc::new(Tee::new(index.observer(kind), also));
-        let watch = Watch::new(client.clone(), source(kind), observer, metrics.kube.clone(), clock.clone());
-        watches.insert(kind, watch.handle());
-        tasks.spawn(&format!("watch {kind}"), watch.run(shutdown.clone()));
-    }
+    let autonomy = policy::parse(&settings.autonomy).map_err(anyhow::Error::msg).context("autonomy")?;
+    let controllers = Controllers::new(client.clone(), clock.clone(), autonomy);
+    let watches = watch(base, &index, &controllers, metrics, tasks);
     tasks.spawn("readiness", ready(base.readiness.clone(), index.clone(), shutdown.clone()));
 
     let identities = cloudcore_join::Identities::new(client.clone(), &settings.namespace, clock.clone());
@@ -197,6 +187,30 @@ async fn start(
     };
     tasks.spawn("join", join.serve(prepared.join_tls, joining, metrics.join.clone(), shutdown.clone()));
     Ok(())
+}
+
+/// Starts a watch for each kind: it feeds the index, and the controllers where they want to know of it.
+fn watch(
+    base: &Base,
+    index: &Index,
+    controllers: &Controllers,
+    metrics: &AllMetrics,
+    tasks: &mut Tasks,
+) -> BTreeMap<Kind, WatchHandle> {
+    let Base { client, clock, shutdown, .. } = base;
+    let mut watches = BTreeMap::new();
+    for kind in KINDS {
+        let also = match kind {
+            Kind::Pod => Some(controllers.pods()),
+            Kind::Node => Some(controllers.nodes()),
+            Kind::Service | Kind::ServiceAccount | Kind::ConfigMap | Kind::Secret => None,
+        };
+        let observer = Arc::new(Tee::new(index.observer(kind), also));
+        let watch = Watch::new(client.clone(), source(kind), observer, metrics.kube.clone(), clock.clone());
+        watches.insert(kind, watch.handle());
+        tasks.spawn(&format!("watch {kind}"), watch.run(shutdown.clone()));
+    }
+    watches
 }
 
 /// Ready when every kind was listed.

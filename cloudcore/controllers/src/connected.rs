@@ -109,6 +109,8 @@ pub(crate) struct View<'a> {
     pub(crate) session: Option<&'a Session>,
     pub(crate) looked: Option<&'a Looked>,
     pub(crate) leads: bool,
+    /// What counts where no annotation says otherwise.
+    pub(crate) default: Autonomy,
     pub(crate) now: Elapsed,
     pub(crate) wall: WallTime,
 }
@@ -157,18 +159,13 @@ pub(crate) fn plan(view: &View<'_>) -> Next {
                 // A look from before the edge had its time says nothing about after it.
                 Some(looked) if looked.last >= due => {
                     let cause: String = cause.chars().take(MAX_CAUSE).collect();
-                    Next::Write(gone(
-                        view.node,
-                        "SessionEnded",
-                        *wall,
-                        &format!("the session ended: {cause}"),
-                    ))
+                    Next::Write(gone(view, "SessionEnded", *wall, &format!("the session ended: {cause}")))
                 }
                 _ => Next::Look,
             }
         }
         None if !view.leads || !view.node.edge => Next::Rest,
-        None if shows(false) => keep_true(view.node),
+        None if shows(false) => keep_true(view),
         None if view.node.given_up => silent(view),
         None => Next::Rest,
     }
@@ -194,31 +191,32 @@ fn silent(view: &View<'_>) -> Next {
         return Next::Rest;
     }
     let since = renewed.unwrap_or(view.wall);
-    Next::Write(gone(view.node, "Silent", since, "no cloudcore has a session with the edge"))
+    Next::Write(gone(view, "Silent", since, "no cloudcore has a session with the edge"))
 }
 
 /// Rewrites the message where taint or policy changed since.
-fn keep_true(node: &NodeSeen) -> Next {
-    let Some(shown) = &node.connected else { return Next::Rest };
+fn keep_true(view: &View<'_>) -> Next {
+    let Some(shown) = &view.node.connected else { return Next::Rest };
     let reason = if &*shown.reason == "Silent" { "Silent" } else { "SessionEnded" };
     let what = shown.message.split(SEPARATOR).next().unwrap_or_default();
     let since = shown.since.unwrap_or_default();
-    let wanted = gone(node, reason, since, what);
+    let wanted = gone(view, reason, since, what);
     if wanted.message == *shown.message { Next::Rest } else { Next::Write(wanted) }
 }
 
 /// Between what happened and what becomes of the pods.
 const SEPARATOR: &str = "; ";
 
-fn gone(node: &NodeSeen, reason: &'static str, since: WallTime, what: &str) -> Condition {
+fn gone(view: &View<'_>, reason: &'static str, since: WallTime, what: &str) -> Condition {
     let what = what.replace(SEPARATOR, ", ");
-    Condition { status: false, reason, message: format!("{what}{SEPARATOR}{}", outlook(node)), since }
+    Condition { status: false, reason, message: format!("{what}{SEPARATOR}{}", outlook(view)), since }
 }
 
 /// What becomes of the node's pods, as far as neither they nor their Namespaces say otherwise.
-fn outlook(node: &NodeSeen) -> String {
-    let (autonomy, _) = decide(Annotations { node: node.autonomy.as_deref(), ..Annotations::default() });
-    match (autonomy, node.tainted) {
+fn outlook(view: &View<'_>) -> String {
+    let annotations = Annotations { node: view.node.autonomy.as_deref(), ..Annotations::default() };
+    let (autonomy, _) = decide(annotations, view.default);
+    match (autonomy, view.node.tainted) {
         (Autonomy::Forever, _) => "its pods stay (autonomy: forever)".to_owned(),
         (Autonomy::Off, _) => "its pods are evicted as their tolerations say (autonomy: off)".to_owned(),
         (Autonomy::Seconds(_), None) => {

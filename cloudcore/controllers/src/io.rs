@@ -15,6 +15,7 @@ use prometheus_client::registry::Registry;
 
 use crate::connected::Session;
 use crate::metrics::Metrics;
+use crate::policy::Autonomy;
 use crate::seen::{Seen, Which};
 
 /// Writes of one kind under way at once: much more would only queue in the API server.
@@ -34,9 +35,9 @@ pub struct Controllers {
 }
 
 impl Controllers {
-    /// Controllers that know nothing yet.
-    pub fn new(client: Client, clock: Clock) -> Self {
-        Self { client, seen: Seen::new(clock.clone()), clock, metrics: Metrics::default() }
+    /// Controllers that know nothing yet. `default` is how long pods stay where no annotation says otherwise.
+    pub fn new(client: Client, clock: Clock, default: Autonomy) -> Self {
+        Self { client, seen: Seen::new(clock.clone(), default), clock, metrics: Metrics::default() }
     }
 
     /// Registers the counters.
@@ -114,8 +115,8 @@ enum Written {
 }
 
 /// Counts a write, and says why where it failed.
-fn judge(metrics: &Metrics, what: &'static str, object: &str, written: Result<(), KubeError>) -> Written {
-    let (result, outcome) = match &written {
+fn judge(metrics: &Metrics, what: &'static str, object: &str, written: &Result<(), KubeError>) -> Written {
+    let (result, outcome) = match written {
         Ok(()) => ("ok", Written::Done),
         Err(error) if error.is_not_found() => ("gone", Written::Gone),
         Err(error) if error.is_conflict() => ("conflict", Written::Later),

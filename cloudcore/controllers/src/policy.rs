@@ -1,7 +1,7 @@
 //! Autonomy: how long pods stay on an edge that the cluster does not hear from. Pure.
 //!
 //! The annotation `skerry.io/autonomy` says it, on a pod (and so on a workload's pod template), on its Namespace, or on
-//! the Node; the most particular counts. Without any, pods of edges stay for ever.
+//! the Node; the most particular counts. Without any it is the configured default.
 
 use std::fmt;
 
@@ -11,9 +11,10 @@ pub const AUTONOMY: &str = "skerry.io/autonomy";
 const SHOWN: usize = 64;
 
 /// How long pods stay.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Autonomy {
     /// Until somebody deletes them.
+    #[default]
     Forever,
     /// As the pod itself says, which by default is what the API server is told.
     Off,
@@ -63,7 +64,7 @@ pub struct Wrong {
 }
 
 /// What counts, and what was passed over on the way to it.
-pub fn decide(annotations: Annotations<'_>) -> (Autonomy, Vec<Wrong>) {
+pub fn decide(annotations: Annotations<'_>, default: Autonomy) -> (Autonomy, Vec<Wrong>) {
     let levels = [
         (Level::Pod, annotations.pod),
         (Level::Namespace, annotations.namespace),
@@ -74,13 +75,13 @@ pub fn decide(annotations: Annotations<'_>) -> (Autonomy, Vec<Wrong>) {
         match value.map(parse) {
             None => {}
             Some(Ok(autonomy)) => return (autonomy, wrong),
-            Some(Err(why)) => wrong.push(Wrong { level, why }),
+            Some(Err(why)) => wrong.push(Wrong { level, why: format!("annotation {AUTONOMY}: {why}") }),
         }
     }
-    (Autonomy::Forever, wrong)
+    (default, wrong)
 }
 
-/// Reads a value: `forever`, `off`, or a time such as `90s`, `24h` or `1h30m`. The error names the annotation.
+/// Reads a value: `forever`, `off`, or a time such as `90s`, `24h` or `1h30m`. The error names the value.
 pub fn parse(text: &str) -> Result<Autonomy, String> {
     match text {
         "forever" => Ok(Autonomy::Forever),
@@ -88,7 +89,7 @@ pub fn parse(text: &str) -> Result<Autonomy, String> {
         _ => seconds(text).map(Autonomy::Seconds).ok_or_else(|| {
             let shown: String = text.chars().take(SHOWN).collect();
             format!(
-                "annotation {AUTONOMY}: {shown:?} is neither \"forever\" nor \"off\" nor a time such as \"24h\" \
+                "{shown:?} is neither \"forever\" nor \"off\" nor a time such as \"24h\" \
                  (numbers with d, h, m and s, at most {} s)",
                 i32::MAX
             )
@@ -130,21 +131,22 @@ mod tests {
             ["", "24", "h", "-1h", "1.5h", "30m1h", "1h1h", "on", "Forever", " 1h", "1y", "1ä", "99999999d"]
         {
             let error = parse(text).unwrap_err();
-            assert!(error.contains(AUTONOMY) && error.contains(&format!("{text:?}")), "{error}");
+            assert!(error.contains(&format!("{text:?}")), "{error}");
         }
     }
 
     #[test]
     fn the_most_particular_counts_and_what_is_wrong_is_passed_over() {
         let all = Annotations { pod: Some("1m"), namespace: Some("off"), node: Some("forever") };
+        let decide = |annotations| super::decide(annotations, Autonomy::Seconds(7));
         assert_eq!(decide(all), (Autonomy::Seconds(60), vec![]));
         assert_eq!(decide(Annotations { pod: None, ..all }).0, Autonomy::Off);
         assert_eq!(decide(Annotations { pod: None, namespace: None, ..all }).0, Autonomy::Forever);
-        assert_eq!(decide(Annotations::default()), (Autonomy::Forever, vec![]));
+        assert_eq!(decide(Annotations::default()), (Autonomy::Seconds(7), vec![]));
         let (autonomy, wrong) =
             decide(Annotations { pod: Some("soon"), namespace: Some("?"), node: Some("5m") });
         assert_eq!(autonomy, Autonomy::Seconds(300));
         assert_eq!(wrong.iter().map(|wrong| wrong.level).collect::<Vec<_>>(), [Level::Pod, Level::Namespace]);
-        assert!(wrong[0].why.contains("\"soon\""));
+        assert!(wrong[0].why.contains(AUTONOMY) && wrong[0].why.contains("\"soon\""));
     }
 }

@@ -43,8 +43,8 @@ impl<K: Ord + Clone> Queue<K> {
 
     /// The next one to be looked at now; it is busy until [`Queue::done`] or [`Queue::failed`].
     pub(crate) fn next(&mut self, now: Elapsed) -> Option<K> {
-        let due = self.by_time.iter().take_while(|(at, _)| *at <= now);
-        let (at, key) = due.filter(|(_, key)| !self.busy.contains(key)).next()?.clone();
+        let mut due = self.by_time.iter().take_while(|(at, _)| *at <= now);
+        let (at, key) = due.find(|(_, key)| !self.busy.contains(key))?.clone();
         self.by_time.remove(&(at, key.clone()));
         self.by_key.remove(&key);
         self.busy.insert(key.clone());

@@ -13,7 +13,7 @@ use serde_json::Value;
 use tokio::sync::Notify;
 
 use crate::connected::{Looked, NodeSeen, Session};
-use crate::policy::Annotations;
+use crate::policy::{Annotations, Autonomy};
 use crate::queue::Queue;
 
 /// What of a pod counts here.
@@ -67,6 +67,8 @@ pub(crate) struct State {
     pub(crate) looked: BTreeMap<Arc<str>, Looked>,
     /// The term during which this replica leads.
     pub(crate) term: Option<Term>,
+    /// What counts where no annotation says otherwise.
+    pub(crate) default: Autonomy,
 }
 
 impl State {
@@ -202,8 +204,9 @@ struct Inner {
 }
 
 impl Seen {
-    pub(crate) fn new(clock: Clock) -> Self {
-        let inner = Inner { state: Mutex::default(), clock, pods: Notify::new(), nodes: Notify::new() };
+    pub(crate) fn new(clock: Clock, default: Autonomy) -> Self {
+        let state = Mutex::new(State { default, ..State::default() });
+        let inner = Inner { state, clock, pods: Notify::new(), nodes: Notify::new() };
         Self { inner: Arc::new(inner) }
     }
 
@@ -224,8 +227,12 @@ impl Seen {
             state.term = term;
             if state.term.is_some() {
                 let State { pods, nodes, pods_due, nodes_due, .. } = state;
-                pods.keys().for_each(|uid| pods_due.mark(uid, now));
-                nodes.values().for_each(|node| nodes_due.mark(&(*node.name).into(), now));
+                for uid in pods.keys() {
+                    pods_due.mark(uid, now);
+                }
+                for node in nodes.values() {
+                    nodes_due.mark(&(*node.name).into(), now);
+                }
             }
         });
         self.wake();
@@ -314,7 +321,9 @@ impl Observer for Feed {
             Which::Nodes => state.nodes.keys().cloned().collect(),
             Which::Namespaces => state.namespaces.keys().cloned().collect(),
         });
-        gone(known).iter().for_each(|uid| self.deleted(uid));
+        for uid in gone(known) {
+            self.deleted(&uid);
+        }
         self.seen.with(|state| state.listed.insert(self.which));
         self.seen.wake();
     }

@@ -67,7 +67,7 @@ async fn sweep(client: Client, namespace: String, clock: Clock, term: Term) {
             }
             Ok(_) => {}
             Err(error) => {
-                tracing::warn!(error = chain(&error), "join tokens that expired are not all deleted")
+                tracing::warn!(error = chain(&error), "join tokens that expired are not all deleted");
             }
         }
         clock.sleep(SWEEP).await;

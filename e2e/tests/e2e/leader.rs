@@ -68,6 +68,30 @@ fn leader(lab: &Lab) -> Result<(u32, u64)> {
     Ok((n, lease.pointer("/spec/leaseTransitions").and_then(Value::as_u64).unwrap_or(0)))
 }
 
+#[test]
+fn the_leader_speaks_for_a_replica_that_died_with_its_sessions() {
+    let world = World::new("spoken-for");
+    let second = Second::start(&world.lab);
+    connected(&world, "True", "SessionOpen");
+    world.lab.kill_cloud(Some(1)).unwrap();
+    // The edge knows no other address: nobody has a session with it, and nobody is left who saw it end.
+    connected(&world, "False", "Silent");
+    led_by(&world, SECOND);
+    world.lab.start_cloud(Some(1)).unwrap();
+    connected(&world, "True", "SessionOpen");
+    drop(second);
+}
+
+/// Waits until the edge's condition has this status for this reason.
+fn connected(world: &World, status: &str, reason: &str) {
+    world.wait(&format!("Connected={status}, {reason}"), || {
+        let node = world.lab.get(&["node", EDGE])?;
+        let found = skerry_e2e::view::condition(&node, "skerry.io/Connected").context("no such condition")?;
+        ensure!(found["status"] == status && found["reason"] == reason, "it is {found}");
+        Ok(true)
+    });
+}
+
 /// Waits until this one leads.
 fn led_by(world: &World, n: u32) {
     world.wait(&format!("cloudcore {n} leads"), || {

@@ -56,23 +56,18 @@ fn settle(controllers: &Controllers, name: &Arc<str>, outcome: &Outcome) {
 }
 
 async fn act(controllers: &Controllers, name: &Arc<str>) -> Outcome {
-    // A session may open between the look and the write: whoever has it sees what was written, and puts it right.
-    match next(controllers, name) {
-        Some((Next::Look, _, _)) => {
-            if let Err(error) = look(controllers, name).await {
-                judge(&controllers.metrics, "connected", name, Err(error));
-                return Outcome::Later;
-            }
+    let Some(mut planned) = next(controllers, name) else { return Outcome::Rest };
+    if planned.0 == Next::Look {
+        if let Err(error) = look(controllers, name).await {
+            judge(&controllers.metrics, "connected", name, &Err(error));
+            return Outcome::Later;
         }
-        Some((decided, uid, version)) => return follow(controllers, name, decided, &uid, &version).await,
-        None => return Outcome::Rest,
+        let Some(again) = next(controllers, name) else { return Outcome::Rest };
+        planned = again;
     }
-    match next(controllers, name) {
-        // Looked at a moment ago: what was seen does not answer the question yet.
-        Some((Next::Look, _, _)) => Outcome::Later,
-        Some((decided, uid, version)) => follow(controllers, name, decided, &uid, &version).await,
-        None => Outcome::Rest,
-    }
+    // A session may open between the look and the write: whoever has it sees what was written, and puts it right.
+    let (decided, uid, version) = planned;
+    follow(controllers, name, decided, &uid, &version).await
 }
 
 /// What is to be done about a node, with the UID and resourceVersion of its Node; `None` where it has none.
@@ -90,6 +85,7 @@ fn next(controllers: &Controllers, name: &Arc<str>) -> Option<(Next, Arc<str>, B
             session: sessions.get(name),
             looked: looked.get(name),
             leads: state.leads(),
+            default: state.default,
             now: clock.elapsed(),
             wall: clock.wall(),
         };
@@ -114,6 +110,7 @@ async fn follow(
     match decided {
         Next::Rest => Outcome::Rest,
         Next::At(at) => Outcome::At(at),
+        // Looked at a moment ago: what was seen does not answer the question yet.
         Next::Look => Outcome::Later,
         Next::Forget => {
             controllers.seen.with(|state| forget(state, name));
@@ -125,7 +122,7 @@ async fn follow(
             let node = controllers.client.as_node(name);
             let path = NODES.sub("", name, "status");
             let written = node.patch::<IgnoredAny>(&path, Patch::Strategic, &body).await;
-            match judge(&controllers.metrics, "connected", name, written.map(drop)) {
+            match judge(&controllers.metrics, "connected", name, &written.map(drop)) {
                 Written::Done | Written::Gone => Outcome::Rest,
                 Written::Later => Outcome::Later,
             }

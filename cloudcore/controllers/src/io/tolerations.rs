@@ -89,7 +89,7 @@ fn settle(controllers: &Controllers, uid: &Arc<str>, outcome: &Outcome) {
 fn work(state: &State, uid: &Arc<str>) -> Option<Work> {
     let pod = state.pods.get(uid)?;
     let (_, node) = state.node(&pod.node).filter(|(_, node)| node.edge)?;
-    let (autonomy, wrong) = decide(state.annotations(pod));
+    let (autonomy, wrong) = decide(state.annotations(pod), state.default);
     let tolerations = tolerations(pod);
     let asked = Asked {
         tolerations: &tolerations,
@@ -130,7 +130,7 @@ async fn act(
         return Outcome::Later;
     }
     let written = controllers.client.patch::<IgnoredAny>(&work.path, Patch::Merge, &body).await;
-    match judge(&controllers.metrics, "tolerations", &work.name, written.map(drop)) {
+    match judge(&controllers.metrics, "tolerations", &work.name, &written.map(drop)) {
         Written::Done if again => Outcome::Again,
         Written::Done | Written::Gone => Outcome::Rest,
         Written::Later => Outcome::Later,
@@ -147,7 +147,7 @@ async fn complain(controllers: &Controllers, term: &Term, about: &About, why: &s
         Err(error) if error.is_already_exists() => {}
         written => {
             // Not tried again: the log has it too.
-            judge(&controllers.metrics, "event", &about.name, written.map(drop));
+            judge(&controllers.metrics, "event", &about.name, &written.map(drop));
         }
     }
 }

@@ -21,7 +21,15 @@ fn view<'a>(
     now: u64,
 ) -> View<'a> {
     let wall = WallTime(i64::try_from(now).unwrap());
-    View { node, session, looked, leads: true, now: Elapsed::from_millis(now), wall }
+    View {
+        node,
+        session,
+        looked,
+        leads: true,
+        default: Autonomy::Forever,
+        now: Elapsed::from_millis(now),
+        wall,
+    }
 }
 
 fn looked(epoch: u64, last: u64) -> Looked {
@@ -214,6 +222,7 @@ impl World {
                 session: replica.session.as_ref(),
                 looked: replica.looked.as_ref(),
                 leads: n == 0,
+                default: Autonomy::Forever,
                 now: Elapsed::from_millis(self.now),
                 wall: self.wall(),
             };

@@ -18,7 +18,7 @@ struct Rig {
 impl Rig {
     fn new() -> Self {
         let clock = Clock::manual(WallTime(0));
-        let seen = Seen::new(clock.clone());
+        let seen = Seen::new(clock.clone(), Autonomy::Forever);
         seen.set_term(Some(Term::until(clock, FAR)));
         let [pods, nodes, namespaces] =
             [Which::Pods, Which::Nodes, Which::Namespaces].map(|which| seen.observer(which));
