@@ -2,11 +2,12 @@
 //!
 //! Start: the admin endpoint, so that somebody answers while the cluster is away; then what must be known of the
 //! cluster (its id, how to act as a node, the CA); then watches, status, hub and join. Ready means that every kind is
-//! listed and every listener bound. Controllers, which write objects of the cluster by what other objects say (the
-//! tolerations of pods bound to edges will be the first), start beside the status writer and never touch the hub. End: the replica is not
-//! ready any more, edges are sent to the others batch by batch, and only then ([`Base::last`]) end the watches and writes
-//! that their sessions need; writes under way finish, and the process exits.
+//! listed and every listener bound. Controllers, which write objects of the cluster by what other objects say, hear the
+//! same watches and never touch the hub; what only one replica may do runs while it leads ([`lead`]). End: the replica is
+//! not ready any more and gives back the lead, edges are sent to the others batch by batch, and only then ([`Base::last`])
+//! end the watches and writes that their sessions need; writes under way finish, and the process exits.
 
+mod lead;
 mod prepare;
 
 use std::collections::BTreeMap;
@@ -16,11 +17,12 @@ use std::time::Duration;
 
 use anyhow::Context;
 use cloudcore_calls::Calls;
+use cloudcore_controllers::{Controllers, policy};
 use cloudcore_hub::{Hub, HubConfig, Parts};
 use cloudcore_index::{Index, source};
 use cloudcore_join::{Join, JoinServer};
 use cloudcore_kube::Client;
-use cloudcore_kube::watch::{Watch, WatchHandle};
+use cloudcore_kube::watch::{Tee, Watch, WatchHandle};
 use cloudcore_status::Statuses;
 use kit::admin::Admin;
 use kit::{Clock, Readiness, Shutdown, Tasks};
@@ -135,13 +137,15 @@ async fn start(
 ) -> anyhow::Result<()> {
     let Base { settings, client, clock, shutdown, last, .. } = base;
     let index = Index::with_own_bodies();
-    let watches = watch_all(base, &index, metrics, tasks);
+    let controllers = controllers(base)?;
+    let watches = watch_all(base, &index, &controllers, metrics, tasks);
     let ready = ready(base.readiness.clone(), index.clone(), shutdown.clone(), last.clone());
     tasks.spawn("readiness", ready);
-
     let identities = cloudcore_join::Identities::new(client.clone(), &settings.namespace, clock.clone());
     let records = cloudcore_join::identity_watch(&identities, metrics.kube.clone());
     tasks.spawn("watch identity records", records.run(last.clone()));
+
+    lead::start(base, &controllers, metrics, tasks)?;
 
     let statuses = Statuses::new(client.clone(), index.clone(), clock.clone());
     let calls = Calls::new(client.clone(), index.clone(), clock.clone());
@@ -150,6 +154,7 @@ async fn start(
         index.register(&mut registry);
         statuses.register(&mut registry);
         calls.register(&mut registry);
+        controllers.register(&mut registry);
     }
     tasks.spawn("status", statuses.clone().run(last.clone()));
 
@@ -157,7 +162,7 @@ async fn start(
         client: client.clone(),
         index,
         identities: Arc::new(Records { identities, trust_bundle: prepared.trust_bundle.clone() }),
-        upstream: Arc::new(Uplink { statuses, calls }),
+        upstream: Arc::new(Uplink { statuses, calls, controllers }),
         clock: clock.clone(),
         metrics: metrics.hub.clone(),
         watches,
@@ -181,17 +186,24 @@ async fn start(
         serving.run(listener).await
     });
     tasks.spawn("deleted nodes", async move { forgetting.forget_deleted().await });
+    let Prepared { authority, trust_bundle, cluster_id, join_tls, .. } = prepared;
     let joining = Join {
         api: client.clone(),
         namespace: settings.namespace.clone(),
-        authority: prepared.authority,
-        trust_bundle: prepared.trust_bundle,
+        authority,
+        trust_bundle,
         endpoints: settings.endpoints.clone(),
-        cluster_id: prepared.cluster_id,
+        cluster_id,
         clock: clock.clone(),
     };
-    tasks.spawn("join", join.serve(prepared.join_tls, joining, metrics.join.clone(), shutdown.clone()));
+    tasks.spawn("join", join.serve(join_tls, joining, metrics.join.clone(), shutdown.clone()));
     Ok(())
+}
+
+/// The controllers, idle until this replica leads or has sessions.
+fn controllers(base: &Base) -> anyhow::Result<Controllers> {
+    let autonomy = policy::parse(&base.settings.autonomy).map_err(anyhow::Error::msg).context("autonomy")?;
+    Ok(Controllers::new(base.client.clone(), base.clock.clone(), autonomy))
 }
 
 /// Says, however the hub ends, that no edge is left.
@@ -203,17 +215,23 @@ impl Drop for Left {
     }
 }
 
-/// Starts the watches that feed the index.
+/// Starts a watch for each kind: it feeds the index, and the controllers where they want to know of it.
 fn watch_all(
     base: &Base,
     index: &Index,
+    controllers: &Controllers,
     metrics: &AllMetrics,
     tasks: &mut Tasks,
 ) -> BTreeMap<Kind, WatchHandle> {
     let Base { client, clock, last, .. } = base;
     let mut watches = BTreeMap::new();
     for kind in KINDS {
-        let observer = index.observer(kind);
+        let also = match kind {
+            Kind::Pod => Some(controllers.pods()),
+            Kind::Node => Some(controllers.nodes()),
+            Kind::Service | Kind::ServiceAccount | Kind::ConfigMap | Kind::Secret => None,
+        };
+        let observer = Arc::new(Tee::new(index.observer(kind), also));
         let watch = Watch::new(client.clone(), source(kind), observer, metrics.kube.clone(), clock.clone());
         watches.insert(kind, watch.handle());
         tasks.spawn(&format!("watch {kind}"), watch.run(last.clone()));

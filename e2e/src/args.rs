@@ -75,6 +75,7 @@ impl PartialEq for Verb {
 pub const USAGE: &str = "\
 usage: lab [--dir DIR] VERB
   up [--edges N] [--clouds N] [--containerd debian|2.2] [--kubeconfig PATH] [--bin DIR] [--audit]
+     [--set COMPONENT=--FLAG=VALUE]
   down
   status [--json]
   kubectl ARGS...
@@ -156,6 +157,15 @@ impl Words {
         Ok(Some(self.rest.remove(at)))
     }
 
+    /// As [`Self::option`], as often as it stands there.
+    fn options(&mut self, name: &str) -> Result<Vec<String>, String> {
+        let mut values = Vec::new();
+        while let Some(value) = self.option(name)? {
+            values.push(value);
+        }
+        Ok(values)
+    }
+
     fn number<T: FromStr>(&mut self, name: &str) -> Result<Option<T>, String> {
         let Some(text) = self.option(name)? else { return Ok(None) };
         text.parse().map(Some).map_err(|_| format!("{name} {text}: not a number that fits"))
@@ -224,6 +234,7 @@ fn parse_up(words: &mut Words) -> Result<UpOptions, String> {
         bin: words.option("--bin")?.map(PathBuf::from),
         audit: words.flag("--audit"),
         stock: false,
+        control_plane: words.options("--set")?,
         bare: words.flag("--bare"),
     })
 }

@@ -37,6 +37,9 @@ impl Lab {
         if !state.stock {
             argv.extend(FASTER);
         }
+        for flag in &state.control_plane {
+            argv.extend(["--set", flag]);
+        }
         if state.audit {
             argv.push("--audit");
         }

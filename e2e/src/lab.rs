@@ -36,6 +36,8 @@ pub struct UpOptions {
     pub audit: bool,
     /// The control plane keeps upstream's own rate limits: slower to start, and fit to be measured with.
     pub stock: bool,
+    /// Flags of the control plane, as `COMPONENT=--FLAG=VALUE`; those of the lab as it was made count.
+    pub control_plane: Vec<String>,
     /// Nodes only, without control plane and agents: for tests of the testbed itself.
     pub bare: bool,
     /// Where cloudcore and edgecore are taken from; `None` is beside this program.
@@ -112,6 +114,7 @@ impl Lab {
                 foreign_kubeconfig,
                 audit: options.audit,
                 stock: options.stock,
+                control_plane: options.control_plane.clone(),
                 bare: options.bare,
             },
         };

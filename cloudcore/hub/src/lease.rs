@@ -54,7 +54,7 @@ pub fn renewed(mut lease: Value, node: &str, now: WallTime) -> Value {
         if let Some(spec) = spec.as_object_mut() {
             spec.insert("holderIdentity".to_owned(), Value::from(node));
             spec.insert("leaseDurationSeconds".to_owned(), Value::from(DURATION_SECONDS));
-            spec.insert("renewTime".to_owned(), Value::from(micro_time(now)));
+            spec.insert("renewTime".to_owned(), Value::from(now.micro_rfc3339()));
         }
     }
     lease
@@ -83,12 +83,6 @@ fn put(
     if let Some(inner) = inner.as_object_mut() {
         change(inner);
     }
-}
-
-/// As the API writes times with microseconds.
-fn micro_time(now: WallTime) -> String {
-    let seconds = now.rfc3339();
-    format!("{}.{:06}Z", seconds.trim_end_matches('Z'), now.0.rem_euclid(1000) * 1000)
 }
 
 #[cfg(test)]

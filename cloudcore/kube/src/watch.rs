@@ -15,11 +15,13 @@ mod event;
 mod io;
 mod name;
 mod page;
+mod tee;
 
 use std::collections::BTreeSet;
 
 pub use io::{Watch, WatchHandle};
 pub use name::Named;
+pub use tee::Tee;
 
 use crate::error::KubeError;
 use crate::path::Collection;

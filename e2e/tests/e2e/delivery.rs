@@ -10,6 +10,7 @@ fn a_restarted_cloudcore_gets_its_sessions_back_and_sends_nothing() {
     let world = World::new("cloud-restart");
     world.apply(&web("web", 2, EDGE));
     let pods = world.ready("app=web", 2);
+    world.settled("app=web");
     let containers = World::containers(&world.edge, &pods);
     world.lab.kill_cloud(None).unwrap();
     world.lab.start_cloud(None).unwrap();
@@ -37,6 +38,7 @@ fn a_status_patch_by_us_or_by_others_sends_nothing_down() {
     let world = World::new("status-patch");
     world.apply(&web("web", 1, EDGE));
     let pod = world.ready("app=web", 1).remove(0);
+    world.settled("app=web");
     let before = world.sent();
     // Somebody else's condition on the pod, and on the node.
     let condition = r#"{"status":{"conditions":[{"type":"example.com/Seen","status":"True"}]}}"#;

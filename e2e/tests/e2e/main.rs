@@ -10,6 +10,7 @@
 #![expect(clippy::panic, reason = "helpers of tests may fail a test")]
 
 mod api_relay;
+mod autonomy;
 mod chaos;
 mod damage;
 mod delivery;
@@ -17,6 +18,7 @@ mod handmade;
 mod hostile;
 mod identity;
 mod images;
+mod leader;
 mod ledger;
 mod logs;
 mod node_life;

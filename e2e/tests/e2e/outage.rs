@@ -22,6 +22,7 @@ fn a_black_hole_of_ninety_seconds_leaves_everything_as_it_was() {
     let pods = world.ready("app=web", 3);
     let containers = World::containers(&world.edge, &pods);
     world.wait("three endpoints", || Ok(endpoints(&world)? == 3));
+    world.settled("app=web");
     let sent = world.sent();
     let begun = host::now();
     world.edge.hole().unwrap();

@@ -83,6 +83,18 @@ impl World {
         self.lab.wait_ready(&self.namespace, selector, count, PATIENCE).unwrap()
     }
 
+    /// Waits until the leader has said how long these pods stay and the edge knows: after a leader was killed that takes a
+    /// while, and must not be counted among what a test does.
+    pub(crate) fn settled(&self, selector: &str) {
+        self.wait(&format!("{selector} settled"), || {
+            Ok(self.pods(selector).iter().all(|pod| {
+                let of = |pointer: &str| pod.object.pointer(pointer);
+                of("/metadata/annotations/skerry.io~1toleration-seconds").is_some()
+                    && of("/metadata/generation") == of("/status/observedGeneration")
+            }))
+        });
+    }
+
     /// Waits for a condition.
     pub(crate) fn wait(&self, what: &str, condition: impl FnMut() -> Result<bool>) {
         self.lab.wait(what, PATIENCE, condition).unwrap();

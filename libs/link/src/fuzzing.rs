@@ -9,6 +9,9 @@ const LIMIT: usize = 64 * 1024;
 
 /// Takes bytes for the messages of one connection: a length (one byte, times 128) before each. Never holds more than the limit
 /// of a frame.
+///
+/// # Panics
+/// It holds more: what a fuzzer looks for.
 pub fn messages(mut data: &[u8]) {
     let mut assembler = Assembler::new(LIMIT);
     while let Some((length, rest)) = data.split_first() {

@@ -369,6 +369,8 @@ impl<I: Identities, U: Upstream> Live<I, U> {
     /// Ends the session: nothing of it is written any more, and the edge hears why.
     async fn finish(self, end: End) {
         let (node, epoch) = (Arc::clone(&self.origin.node), self.origin.epoch);
+        let (End::Link(reason) | End::Farewell(GoAway { reason, .. })) = &end;
+        self.inner.parts.upstream.ending(&self.origin, reason);
         self.inner.parts.upstream.closed(&self.origin);
         self.inner.registry.leave(&node, epoch);
         self.inner.parts.metrics.sessions.dec();

@@ -30,6 +30,19 @@ fn a_status_changes_no_version() {
 }
 
 #[test]
+fn conditions_of_the_cloud_s_own_are_none_of_the_edge_s_business() {
+    let mut node = node("n", "u");
+    let hashes = |node: &Value| {
+        let draft = Draft::read(Kind::Node, node.to_string().as_bytes()).unwrap();
+        (draft.version, draft.pack(None).unwrap().status_hash())
+    };
+    let before = hashes(&node);
+    node["status"] =
+        json!({"conditions": [{"type": "skerry.io/Connected", "status": "False", "reason": "Silent"}]});
+    assert_eq!(hashes(&node), before, "neither sent down, nor asked for again");
+}
+
+#[test]
 fn an_end_that_is_final_is_kept() {
     let mut pod = pod("p", "u", "n", "c", "s");
     pod["status"] = json!({"phase": "Failed", "reason": "Evicted"});

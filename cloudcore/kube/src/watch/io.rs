@@ -44,7 +44,7 @@ impl WatchHandle {
 
 /// One kind being watched.
 #[derive(Debug)]
-pub struct Watch<O> {
+pub struct Watch<O: ?Sized> {
     client: Client,
     source: Source,
     observer: Arc<O>,
@@ -65,7 +65,7 @@ enum End {
     Relist,
 }
 
-impl<O: Observer> Watch<O> {
+impl<O: Observer + ?Sized> Watch<O> {
     /// A watch that does not run yet.
     pub fn new(client: Client, source: Source, observer: Arc<O>, metrics: Metrics, clock: Clock) -> Self {
         Self {

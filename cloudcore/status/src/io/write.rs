@@ -118,11 +118,7 @@ pub(super) async fn report(writer: &Writer<'_>, reported: &Reported) -> Outcome 
                 Err(error) => return writer.settle(&error, Request::Object),
             }
         }
-        let since = writer.clock.elapsed();
-        let sent = send(writer.client, &node, &at, write, &body).await;
-        let took = writer.clock.elapsed().since(since);
-        writer.metrics.written(kind, write.verb(), code(&sent), took);
-        let error = match sent {
+        let error = match counted(writer, &node, &at, (kind, write), &body).await {
             Ok(answer) => {
                 done.push(write);
                 current = answer.or(current);
@@ -140,6 +136,21 @@ pub(super) async fn report(writer: &Writer<'_>, reported: &Reported) -> Outcome 
     }
     let reason = format!("{} changes faster than it can be written", reported.object);
     Outcome::Later { reason, after: Duration::ZERO, throttled: false }
+}
+
+/// Sends one write, timed and counted under the object's kind.
+async fn counted(
+    writer: &Writer<'_>,
+    node: &Client,
+    at: &Place,
+    (kind, write): (&'static str, Write),
+    body: &Value,
+) -> Result<Option<Value>, KubeError> {
+    let since = writer.clock.elapsed();
+    let sent = send(writer.client, node, at, write, body).await;
+    let took = writer.clock.elapsed().since(since);
+    writer.metrics.written(kind, write.verb(), code(&sent), took);
+    sent
 }
 
 /// The code that a request is counted under: 0 where there was no answer.

@@ -3,7 +3,7 @@
 use crate::tidy::source::{none, packages};
 
 /// Every crate of ours with its layer. A crate depends only on crates of lower layers.
-const LAYERS: [(&str, u8); 22] = [
+const LAYERS: [(&str, u8); 23] = [
     // vocabulary and toolkit
     ("skerry-wire", 0),
     ("skerry-kit", 0),
@@ -26,6 +26,7 @@ const LAYERS: [(&str, u8); 22] = [
     ("cloudcore-hub", 4),
     ("cloudcore-status", 4),
     ("cloudcore-calls", 4),
+    ("cloudcore-controllers", 4),
     ("cloudcore-join", 4),
     // binaries
     ("edgecore", 5),
