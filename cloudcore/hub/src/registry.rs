@@ -7,9 +7,8 @@ use link::Streams;
 use tokio::sync::Notify;
 use wire::GoAway;
 
-/// An agent that opens another session has left the first, and does not hear of it. Who does is another machine with the
-/// same key, a copy of a disk, say: the two shall not take the node from each other every second.
-pub(crate) const NEWER_RETRY_MS: u32 = 60_000;
+/// Why a session ends whose node has a newer one.
+pub(crate) const NEWER: &str = "a newer session of this node was opened";
 
 /// Sessions by node.
 #[derive(Debug, Default)]
@@ -68,7 +67,7 @@ impl Registry {
             if other.epoch > entry.epoch {
                 return false;
             }
-            other.stop.ask("a newer session of this node was opened", NEWER_RETRY_MS);
+            other.stop.ask(NEWER, 0);
         }
         sessions.insert(Arc::clone(node), entry);
         true

@@ -138,7 +138,8 @@ fn of_two_machines_that_claim_one_name_the_one_with_a_token_for_it_has_it() {
     let token = world.lab.create_token(&["--node", "edge-2"]).unwrap();
     second.exec(&["edgecore", "join", &token, "--node-name", "edge-2"]).unwrap();
     second.start().unwrap();
-    log.expect(&["has another key since"]).unwrap();
+    // At once, or a minute later where its replica has not heard of the other key yet.
+    world.wait("the first told", || Ok(log.expect(&["has another key since"]).is_ok()));
     world.wait("the pod on the machine that has the name", || {
         let pod = world.pod("pod")?;
         let there = World::containers(&second, std::slice::from_ref(&pod));

@@ -20,7 +20,7 @@ use super::open::{Admitted, welcome};
 use crate::identity::{Denied, Identities};
 use crate::lease::DURATION_SECONDS;
 use crate::metrics::{KindLabel, ReasonLabel, ResultLabel, SentLabel};
-use crate::registry::{Entry, NEWER_RETRY_MS, Stop};
+use crate::registry::{Entry, NEWER, Stop};
 use crate::session::{Broken, Session};
 use crate::upstream::{Origin, Upstream};
 
@@ -33,6 +33,9 @@ const LEASE: Duration = Duration::from_secs(DURATION_SECONDS as u64);
 /// How long one renewal may take, all its requests together.
 const RENEWAL: Duration = Duration::from_secs(10);
 
+/// An agent that opens another session has left the first, and does not hear of it. Who does is another machine with the
+/// same key, a copy of a disk, say: the two shall not take the node from each other every second.
+const NEWER_RETRY_MS: u32 = 60_000;
 /// How long an edge waits before it hears from a refusal what became of its key.
 const REVOKED_RETRY_MS: u32 = 1_000;
 
@@ -42,6 +45,8 @@ enum End {
     Link(String),
     /// The edge is told why, and to go.
     Farewell(GoAway),
+    /// Another session of the node is newer.
+    Superseded(String),
 }
 
 impl From<Broken> for End {
@@ -52,10 +57,6 @@ impl From<Broken> for End {
 
 fn farewell(reason: &str) -> End {
     End::Farewell(GoAway { reason: reason.to_owned(), retry_after_ms: 0 })
-}
-
-const fn superseded(reason: String) -> GoAway {
-    GoAway { reason, retry_after_ms: NEWER_RETRY_MS }
 }
 
 struct Live<I, U> {
@@ -93,7 +94,7 @@ pub(super) async fn run<I: Identities, U: Upstream>(
     let stop = Arc::new(Stop::default());
     let entry = Entry { epoch, stop: Arc::clone(&stop), streams: Arc::new(streams) };
     if !inner.registry.enter(&origin.node, entry) {
-        let gone = superseded("a newer session of this node was opened".to_owned());
+        let gone = GoAway { reason: NEWER.to_owned(), retry_after_ms: NEWER_RETRY_MS };
         let _ = sender.send(wire::encode(&DownFrame::from(gone))).await;
         return;
     }
@@ -183,7 +184,10 @@ impl<I: Identities, U: Upstream> Live<I, U> {
                     None => Err(farewell("the edge does not take its answers")),
                 },
                 () = clock.sleep_until(deadline.unwrap_or_default()), if deadline.is_some() => Ok(()),
-                goodbye = stop.asked() => Err(End::Farewell(goodbye)),
+                goodbye = stop.asked() => Err(match goodbye.reason {
+                    reason if reason == NEWER => End::Superseded(reason),
+                    reason => End::Farewell(GoAway { reason, ..goodbye }),
+                }),
             };
             if let Err(end) = step {
                 return end;
@@ -252,9 +256,7 @@ impl<I: Identities, U: Upstream> Live<I, U> {
     }
 
     fn changed(&mut self) -> Result<(), End> {
-        let Some(dirty) = self.subscription.take() else {
-            return Err(End::Farewell(superseded("a newer session of this node was opened".to_owned())));
-        };
+        let dirty = self.subscription.take().ok_or_else(|| End::Superseded(NEWER.to_owned()))?;
         self.session.changed(dirty.objects);
         if !dirty.statuses.is_empty() {
             self.inner.parts.upstream.statuses_changed(&self.origin, &dirty.statuses);
@@ -361,7 +363,7 @@ impl<I: Identities, U: Upstream> Live<I, U> {
                 let reason = format!("session {} of replica {:?} is newer", holder.epoch, holder.replica);
                 // A Lease that is gone, or was put back to an earlier time, is nobody's yet.
                 let newer = holder.epoch > self.held.epoch;
-                Err(if newer { End::Farewell(superseded(reason)) } else { farewell(&reason) })
+                Err(if newer { End::Superseded(reason) } else { farewell(&reason) })
             }
         }
     }
@@ -374,16 +376,22 @@ impl<I: Identities, U: Upstream> Live<I, U> {
         self.inner.parts.upstream.closed(&self.origin);
         self.inner.registry.leave(&node, epoch);
         self.inner.parts.metrics.sessions.dec();
-        match end {
-            End::Link(reason) => tracing::info!(%node, epoch, reason, "session ended"),
-            End::Farewell(goodbye) => {
-                tracing::info!(%node, epoch, reason = goodbye.reason, "session is ended");
-                let reason = goodbye.reason.clone();
-                // Ahead of what still waits: it would be in vain.
-                let _ = self.sender.send_urgent(wire::encode(&DownFrame::from(goodbye))).await;
-                self.sender.close(&reason).await;
-            }
-        }
+        let goodbye = match end {
+            End::Link(reason) => return tracing::info!(%node, epoch, reason, "session ended"),
+            End::Farewell(goodbye) => goodbye,
+            // The machine that has the name no more hears that, and not only that somebody else has it.
+            End::Superseded(newer) => match self.inner.parts.identities.check(&self.identity).await {
+                Err(Denied::Revoked(reason)) => GoAway { reason, retry_after_ms: REVOKED_RETRY_MS },
+                Ok(()) | Err(Denied::Unavailable(_)) => {
+                    GoAway { reason: newer, retry_after_ms: NEWER_RETRY_MS }
+                }
+            },
+        };
+        tracing::info!(%node, epoch, reason = goodbye.reason, "session is ended");
+        let reason = goodbye.reason.clone();
+        // Ahead of what still waits: it would be in vain.
+        let _ = self.sender.send_urgent(wire::encode(&DownFrame::from(goodbye))).await;
+        self.sender.close(&reason).await;
     }
 }
 
