@@ -33,12 +33,12 @@ use tokio::runtime::Runtime;
 use crate::cloud::NAMESPACE;
 use crate::{Lab, host};
 use edge::{Place, SimulatedEdge};
-use held::Held;
 use members::Known;
 use reports::Reporter;
 use tally::Tally;
 
 pub use held::Applied;
+pub(crate) use members::insist;
 pub use tally::Counts;
 
 /// Nodes that are made members at once.
@@ -73,9 +73,39 @@ pub struct Fleet {
     places: Vec<Arc<Place>>,
     names: Vec<String>,
     client: Client,
-    /// The edges' tasks; before the runtime, so that they go first.
-    group: Group,
+    /// Tasks; before the runtime, so that they go first.
+    admission: Group,
+    edges: Group,
     runtime: Runtime,
+}
+
+/// Nodes on their way to become members.
+struct Admission {
+    shared: Arc<Shared>,
+    client: Client,
+    edges: Group,
+    candidates: Vec<(NodeIdentity, Arc<Place>)>,
+}
+
+impl Admission {
+    async fn run(self) -> Result<()> {
+        let Self { shared, client, edges, candidates } = self;
+        let known = Known::read(&client).await?;
+        let (shared, client, edges, known) = (&shared, &client, &edges, &known);
+        let admit = |(number, (identity, place)): (usize, (NodeIdentity, Arc<Place>))| async move {
+            let node_uid = known.admit(client, identity.identity(), shared.clock.wall()).await?;
+            let reporter = Reporter { node: identity.identity().node.clone(), node_uid };
+            let edge = SimulatedEdge::new(number, Arc::clone(shared), place, identity, reporter)?;
+            ensure!(edges.spawn(edge.run()), "the fleet is full");
+            Ok(())
+        };
+        let mut admitted =
+            futures::stream::iter(candidates.into_iter().enumerate()).map(admit).buffer_unordered(ADMITTING);
+        while let Some(done) = admitted.next().await {
+            done?;
+        }
+        Ok(())
+    }
 }
 
 /// What all edges of a fleet share.
@@ -97,10 +127,7 @@ impl std::fmt::Debug for Shared {
 
 impl Shared {
     fn applied(&self, number: usize, applied: &[Applied]) {
-        let again = applied.iter().filter(|applied| applied.again).count();
-        if again > 0 {
-            self.tally.sent_again(again);
-        }
+        self.tally.applied_some(applied.len(), applied.iter().filter(|applied| applied.again).count());
         if let Some(probe) = self.probe.as_ref().filter(|_| !applied.is_empty()) {
             probe(number, applied);
         }
@@ -108,18 +135,20 @@ impl Shared {
 }
 
 impl Fleet {
-    /// Makes the nodes members and lets each connect as soon as it is one. Returns when all are members; for their
-    /// sessions see [`Fleet::wait_in_sync`].
+    /// Begins to make the nodes members and lets each connect as soon as it is one; see [`Fleet::wait_in_sync`].
     ///
     /// # Errors
-    /// The lab is not up, descriptors do not suffice, or the API server refuses.
+    /// The lab is not up, or descriptors do not suffice.
     pub fn start(lab: &Lab, options: Options) -> Result<Self> {
         raise_file_limit(options.nodes)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let clock = Clock::system();
         let client = runtime.block_on(Client::connect(Some(&lab.kubeconfig())))?;
         let authority = runtime.block_on(cloudcore_join::authority(&client, NAMESPACE, &clock))?;
-        host::progress(&format!("fleet: keys and certificates of {} nodes", options.nodes));
+        host::progress(&format!(
+            "fleet: {} keys and certificates, Nodes and identity records",
+            options.nodes
+        ));
         let identities = identities::load(lab.dir(), &authority, options.nodes, clock.wall())?;
         let endpoints = if options.endpoints.is_empty() { endpoints_of(lab)? } else { options.endpoints };
         let shared = Arc::new(Shared {
@@ -133,50 +162,47 @@ impl Fleet {
         let fleet = Self {
             places: identities.iter().map(|_| Arc::default()).collect(),
             names: identities.iter().map(|identity| identity.identity().node.clone()).collect(),
-            group: Group::new("fleet", options.nodes),
+            edges: Group::new("edges", options.nodes),
+            admission: Group::new("admission", 1),
             shared,
             client,
             runtime,
         };
-        host::progress("fleet: Nodes and identity records");
-        fleet.runtime.block_on(fleet.admit(identities))?;
+        fleet.begin_admission(identities)?;
         Ok(fleet)
     }
 
-    async fn admit(&self, identities: Vec<NodeIdentity>) -> Result<()> {
-        let known = Known::read(&self.client).await?;
-        let mut admitted = futures::stream::iter(identities.into_iter().enumerate())
-            .map(|(number, identity)| self.admit_one(&known, number, identity))
-            .buffer_unordered(ADMITTING);
-        while let Some(done) = admitted.next().await {
-            done?;
-        }
-        Ok(())
-    }
-
-    async fn admit_one(&self, known: &Known, number: usize, identity: NodeIdentity) -> Result<()> {
-        let now = self.shared.clock.wall();
-        let node_uid = known.admit(&self.client, identity.identity(), now).await?;
-        let node = identity.identity().node.clone();
-        let edge = SimulatedEdge {
-            number,
-            fleet: Arc::clone(&self.shared),
-            place: self.places.get(number).map(Arc::clone).context("a node without a place")?,
-            reporter: Reporter { node, node_uid },
-            identity,
-            held: Held::default(),
-            store_id: kit::random::uuid()?,
-            cluster_id: String::new(),
-            epoch: 0,
-            reports: 0,
+    fn begin_admission(&self, identities: Vec<NodeIdentity>) -> Result<()> {
+        let admission = Admission {
+            shared: Arc::clone(&self.shared),
+            client: self.client.clone(),
+            edges: self.edges.clone(),
+            candidates: identities.into_iter().zip(self.places.iter().map(Arc::clone)).collect(),
         };
-        ensure!(self.group.spawn(edge.run()), "the fleet is full");
+        let shared = Arc::clone(&self.shared);
+        let _entered = self.runtime.enter();
+        let begun = self.admission.spawn(async move {
+            if let Err(error) = admission.run().await {
+                shared.tally.fail(format!("{error:#}"));
+            }
+        });
+        ensure!(begun, "the admission runs already");
         Ok(())
     }
 
     /// How the fleet fares now.
     pub fn counts(&self) -> Counts {
         self.shared.tally.counts()
+    }
+
+    /// Objects that nodes applied.
+    pub fn applied(&self) -> u64 {
+        self.shared.tally.applied()
+    }
+
+    /// Objects that a node holds.
+    pub fn held(&self, number: usize) -> usize {
+        self.places.get(number).map_or(0, |place| place.held())
     }
 
     /// Objects that were sent to a node in a version that it held already.
@@ -190,11 +216,23 @@ impl Fleet {
     /// Not within `limit`; the message says how many do, and what went wrong last.
     pub fn wait_in_sync(&self, limit: Duration) -> Result<()> {
         let all = u64::try_from(self.places.len())?;
-        host::wait("the whole fleet in sync", limit, || {
+        let settled = host::wait_for("the whole fleet in sync", limit, || {
+            if let Err(failure) = self.check() {
+                return Ok(Some(Err(failure)));
+            }
             let counts = self.counts();
             ensure!(counts.in_sync == all, "{counts:?}; last trouble: {}", self.shared.tally.last_trouble());
-            Ok(true)
-        })
+            Ok(Some(Ok(())))
+        });
+        settled?
+    }
+
+    /// Whether every node was made a member so far.
+    ///
+    /// # Errors
+    /// The API server refused one for good.
+    pub fn check(&self) -> Result<()> {
+        self.shared.tally.failure().map_or(Ok(()), |failure| Err(anyhow::Error::msg(failure)))
     }
 
     /// Names of the nodes, by their numbers.

@@ -1,7 +1,9 @@
 //! One simulated edge: connects, again and again, by the rules of a real one.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use kit::random::NoRandomness;
 use link::reconnect::{Outcome, Reconnect};
 use link::{ConnectError, FrameSender};
 use pki::NodeIdentity;
@@ -28,6 +30,30 @@ pub(super) struct SimulatedEdge {
 }
 
 impl SimulatedEdge {
+    /// An edge whose store is empty.
+    pub(super) fn new(
+        number: usize,
+        fleet: Arc<Shared>,
+        place: Arc<Place>,
+        identity: NodeIdentity,
+        reporter: Reporter,
+    ) -> Result<Self, NoRandomness> {
+        let (store_id, cluster_id) = (kit::random::uuid()?, String::new());
+        let held = Held::default();
+        Ok(Self {
+            number,
+            fleet,
+            place,
+            identity,
+            reporter,
+            held,
+            store_id,
+            cluster_id,
+            epoch: 0,
+            reports: 0,
+        })
+    }
+
     /// Runs until it is dropped.
     pub(super) async fn run(mut self) {
         let fleet = Arc::clone(&self.fleet);
@@ -73,6 +99,7 @@ impl SimulatedEdge {
 pub(super) struct Place {
     held_back: watch::Sender<bool>,
     line: Mutex<Option<Line>>,
+    held: AtomicUsize,
 }
 
 /// The connection of a session.
@@ -85,7 +112,7 @@ struct Line {
 
 impl Default for Place {
     fn default() -> Self {
-        Self { held_back: watch::Sender::new(false), line: Mutex::default() }
+        Self { held_back: watch::Sender::new(false), line: Mutex::default(), held: AtomicUsize::new(0) }
     }
 }
 
@@ -101,6 +128,15 @@ impl Place {
 
     pub(super) fn disconnected(&self) {
         *self.line() = None;
+    }
+
+    /// So many objects are held now.
+    pub(super) fn holds(&self, objects: usize) {
+        self.held.store(objects, Ordering::Relaxed);
+    }
+
+    pub(super) fn held(&self) -> usize {
+        self.held.load(Ordering::Relaxed)
     }
 
     /// Bytes on the socket both ways since just before Hello; `None` without a connection.

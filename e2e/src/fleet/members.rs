@@ -80,15 +80,23 @@ fn new_node(node: &str, now: WallTime) -> Value {
     json!({"apiVersion": "v1", "kind": "Node", "metadata": metadata, "status": status})
 }
 
-/// Creates an object and answers its UID.
+/// Creates an object and answers its UID. One that is there already was made by a try whose answer was lost.
 async fn made(client: &Client, collection: &str, object: &Value) -> Result<String> {
-    let created = insist(|| client.create::<Value>(collection, object)).await?;
+    let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+    let path = format!("{collection}/{name}");
+    let created = insist(|| async {
+        match client.create::<Value>(collection, object).await {
+            Err(error) if error.is_already_exists() => client.get(&path).await,
+            done => done,
+        }
+    })
+    .await?;
     let uid = created.pointer("/metadata/uid").and_then(Value::as_str);
     uid.map(str::to_owned).context("the API server made an object without a UID")
 }
 
 /// Tries again while the API server is busy.
-pub(super) async fn insist<T, F>(write: impl Fn() -> F) -> Result<T>
+pub(crate) async fn insist<T, F>(write: impl Fn() -> F) -> Result<T>
 where
     F: Future<Output = Result<T, KubeError>>,
 {

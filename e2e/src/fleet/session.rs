@@ -158,6 +158,7 @@ async fn take(
         next = receiver.recv().now_or_never().and_then(Result::ok).flatten();
     }
     edge.held.commit(&mut effects);
+    edge.place.holds(edge.held.objects().len());
     edge.fleet.applied(edge.number, &effects.applied);
     beats.digest_wanted |= effects.doubted;
     for answer in std::mem::take(&mut effects.answers) {
@@ -210,7 +211,9 @@ struct Beats {
 impl Beats {
     fn new(heartbeat_ms: u32, now: Elapsed) -> Self {
         let every = milliseconds(heartbeat_ms).unwrap_or(Duration::from_secs(10));
-        Self { every, due: now.plus(every), seq: 0, digest_wanted: false }
+        // As a real edge: within half an interval.
+        let due = now.plus(every.mul_f64(kit::random::unit() / 2.0));
+        Self { every, due, seq: 0, digest_wanted: false }
     }
 
     fn next(&mut self, edge: &SimulatedEdge, now: Elapsed) -> Heartbeat {

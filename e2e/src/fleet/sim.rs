@@ -34,6 +34,7 @@ async fn print(fleet: &Fleet) -> Result<()> {
             _ = interrupt.recv() => return Ok(()),
             _ = terminate.recv() => return Ok(()),
             _ = second.tick() => {
+                fleet.check()?;
                 let line = serde_json::to_string(&fleet.counts())?;
                 writeln!(std::io::stdout(), "{line}").context("nobody reads the numbers")?;
             }

@@ -25,10 +25,13 @@ pub(super) struct Tally {
     in_sync: AtomicU64,
     opened: AtomicU64,
     first: AtomicU64,
-    /// Objects that were sent in a version that was held already.
+    applied: AtomicU64,
+    /// Of the objects applied, those that came in a version that was held already.
     again: AtomicU64,
     /// Why the last attempt or session ended, for whoever waits in vain.
     trouble: Mutex<String>,
+    /// Why the fleet will never be whole.
+    failure: Mutex<Option<String>>,
 }
 
 impl Tally {
@@ -44,12 +47,27 @@ impl Tally {
         }
     }
 
-    pub(super) fn sent_again(&self, objects: usize) {
-        self.again.fetch_add(u64::try_from(objects).unwrap_or(u64::MAX), Ordering::Relaxed);
+    pub(super) fn applied_some(&self, objects: usize, again: usize) {
+        let add =
+            |to: &AtomicU64, count| to.fetch_add(u64::try_from(count).unwrap_or(u64::MAX), Ordering::Relaxed);
+        add(&self.applied, objects);
+        add(&self.again, again);
+    }
+
+    pub(super) fn applied(&self) -> u64 {
+        self.applied.load(Ordering::Relaxed)
     }
 
     pub(super) fn again(&self) -> u64 {
         self.again.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn fail(&self, reason: String) {
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+    }
+
+    pub(super) fn failure(&self) -> Option<String> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn trouble(&self, reason: String) {
