@@ -137,7 +137,7 @@ impl<'a> Session<'a> {
             reports: Window::new(REPORTS),
             journal: Window::new(ENTRIES),
             calls: Calls::default(),
-            beats: Beats::new(welcome.heartbeat_ms, sync.clock.elapsed()),
+            beats: Beats::new(welcome.heartbeat_ms, sync.clock.elapsed(), kit::random::unit()),
             applied: Some(0),
         };
         Self {
