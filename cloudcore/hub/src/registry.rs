@@ -78,6 +78,11 @@ impl Registry {
         self.sessions().get(node).cloned()
     }
 
+    /// Number of sessions.
+    pub(crate) fn len(&self) -> usize {
+        self.sessions().len()
+    }
+
     /// Ends every session.
     pub(crate) fn stop_all(&self, reason: &str) {
         self.sessions().values().for_each(|entry| entry.stop.ask(reason, 0));

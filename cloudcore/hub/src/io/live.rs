@@ -17,16 +17,14 @@ use super::Inner;
 use super::lease::{Held, Keeper, Renewal};
 use super::open::{Admitted, welcome};
 use crate::identity::{Denied, Identities};
-use crate::lease::DURATION_SECONDS;
+use crate::lease::{DURATION_SECONDS, head_start, renew_after};
 use crate::metrics::{KindLabel, ResultLabel, SentLabel};
 use crate::registry::{Entry, Stop};
 use crate::session::{Broken, Session};
-use crate::upstream::{Origin, Upstream};
+use crate::upstream::{Answers, Origin, Upstream};
 
 /// Frames that wait behind the one being sent; beyond, no answers are taken.
 const QUEUE: usize = 32;
-/// The Lease is renewed by a heartbeat when the last renewal is so old: a little less than a beat.
-const RENEW_AFTER: Duration = Duration::from_millis(9_500);
 /// How long a Lease holds that is not renewed.
 const LEASE: Duration = Duration::from_secs(DURATION_SECONDS as u64);
 /// How long one renewal may take, all its requests together.
@@ -53,7 +51,8 @@ fn farewell(reason: &str) -> End {
     End::Farewell(GoAway { reason: reason.to_owned(), retry_after_ms: 0 })
 }
 
-struct Live<I, U> {
+/// A session that is open.
+pub(super) struct Live<I, U> {
     inner: Arc<Inner<I, U>>,
     origin: Origin,
     session: Session,
@@ -66,26 +65,31 @@ struct Live<I, U> {
     held: Held,
     renewing: Option<BoxFuture<'static, Renewal>>,
     renewed_at: Elapsed,
+    /// So much earlier comes the first renewal.
+    head_start: Duration,
     /// Until when nobody can have taken the Lease for abandoned, or wanted it to look so.
     sound_at: Elapsed,
+    receiver: FrameReceiver,
+    answers: Answers,
+    stop: Arc<Stop>,
 }
 
-/// Opens the session and serves it to its end.
-pub(super) async fn run<I: Identities, U: Upstream>(
+/// Opens the session; `None` where it may not be after all, and the edge was told so.
+pub(super) async fn begin<I: Identities, U: Upstream>(
     inner: Arc<Inner<I, U>>,
     admitted: Admitted,
     sender: FrameSender,
-    mut receiver: FrameReceiver,
+    receiver: FrameReceiver,
     streams: Streams,
-) {
+) -> Option<Live<I, U>> {
     let epoch = admitted.held.epoch;
-    let (origin, mut answers) = Origin::new(&admitted.hello.node_name, epoch, &admitted.hello);
+    let (origin, answers) = Origin::new(&admitted.hello.node_name, epoch, &admitted.hello);
     let stop = Arc::new(Stop::default());
     let entry = Entry { epoch, stop: Arc::clone(&stop), streams: Arc::new(streams) };
     if !inner.registry.enter(&origin.node, entry) {
         let gone = GoAway { reason: "a newer session of this node was opened".to_owned(), retry_after_ms: 0 };
         let _ = sender.send(wire::encode(&DownFrame::from(gone))).await;
-        return;
+        return None;
     }
     // A revocation since the first look found no session to end: from here on it finds this one.
     if let Err(Denied::Revoked(reason)) = inner.parts.identities.check(&admitted.identity).await {
@@ -95,7 +99,7 @@ pub(super) async fn run<I: Identities, U: Upstream>(
         if sender.send(wire::encode(&DownFrame::from(gone))).await.is_ok() {
             sender.close(&reason).await;
         }
-        return;
+        return None;
     }
     inner.parts.metrics.sessions.inc();
     inner.parts.metrics.opened.inc();
@@ -105,9 +109,11 @@ pub(super) async fn run<I: Identities, U: Upstream>(
         Session::open(admitted.agreed.kinds, &admitted.hello.digest, admitted.hello.count, &subscription);
     let in_sync = matches!(second.content, Some(wire::down_frame::Content::InSync(_)));
     tracing::info!(node = %origin.node, epoch, in_sync, agent = admitted.hello.agent_version, "session opened");
-    let mut live = Live {
-        renewed_at: inner.parts.clock.elapsed(),
-        sound_at: inner.parts.clock.elapsed(),
+    let now = inner.parts.clock.elapsed();
+    let live = Live {
+        renewed_at: now,
+        head_start: head_start(kit::random::unit()),
+        sound_at: now,
         inner,
         origin,
         session,
@@ -119,19 +125,22 @@ pub(super) async fn run<I: Identities, U: Upstream>(
         identity: admitted.identity,
         held: admitted.held,
         renewing: None,
+        receiver,
+        answers,
+        stop,
     };
     live.inner.parts.upstream.opened(&live.origin);
-    let end = live.serve(&mut receiver, &mut answers, &stop).await;
-    live.finish(end).await;
+    Some(live)
 }
 
 impl<I: Identities, U: Upstream> Live<I, U> {
-    async fn serve(
-        &mut self,
-        receiver: &mut FrameReceiver,
-        answers: &mut crate::upstream::Answers,
-        stop: &Stop,
-    ) -> End {
+    /// Serves the session to its end.
+    pub(super) async fn run(mut self) {
+        let end = self.serve().await;
+        self.finish(end).await;
+    }
+
+    async fn serve(&mut self) -> End {
         let clock = self.inner.parts.clock.clone();
         loop {
             self.pump();
@@ -139,9 +148,9 @@ impl<I: Identities, U: Upstream> Live<I, U> {
             let room = self.queue.len() < QUEUE;
             let deadline = self.session.deadline();
             let step = tokio::select! {
-                frame = receiver.recv() => match frame {
+                frame = self.receiver.recv() => match frame {
                     Ok(Some(bytes)) => self.frame(&bytes).await,
-                    Ok(None) => Err(End::Link(receiver.close_reason().unwrap_or_else(|| "closed".to_owned()))),
+                    Ok(None) => Err(End::Link(self.receiver.close_reason().unwrap_or_else(|| "closed".to_owned()))),
                     Err(error) => Err(End::Link(error.to_string())),
                 },
                 sent = pending(&mut self.sending) => {
@@ -153,7 +162,7 @@ impl<I: Identities, U: Upstream> Live<I, U> {
                     self.renewed(renewal)
                 }
                 () = self.subscription.changed() => self.changed(),
-                answer = answers.next(), if room => match answer {
+                answer = self.answers.next(), if room => match answer {
                     Some(frame) => {
                         self.queue.push_back(frame);
                         Ok(())
@@ -161,7 +170,7 @@ impl<I: Identities, U: Upstream> Live<I, U> {
                     None => Err(farewell("the edge does not take its answers")),
                 },
                 () = clock.sleep_until(deadline.unwrap_or_default()), if deadline.is_some() => Ok(()),
-                goodbye = stop.asked() => Err(End::Farewell(goodbye)),
+                goodbye = self.stop.asked() => Err(End::Farewell(goodbye)),
             };
             if let Err(end) = step {
                 return end;
@@ -248,7 +257,7 @@ impl<I: Identities, U: Upstream> Live<I, U> {
             self.sound_at = now;
         }
         // A node whose pod engine stands still must not look alive.
-        if beat.engine_alive && self.renewing.is_none() && now.since(self.renewed_at) >= RENEW_AFTER {
+        if beat.engine_alive && self.renewing.is_none() && self.renewal_is_due(now) {
             let uid = self.inner.parts.index.named(Kind::Node, "", &self.origin.node);
             let uid = uid.map(|node| node.uid.to_string()).unwrap_or_default();
             let renewal =
@@ -277,6 +286,11 @@ impl<I: Identities, U: Upstream> Live<I, U> {
         Ok(())
     }
 
+    fn renewal_is_due(&self, now: Elapsed) -> bool {
+        let age = now.since(self.renewed_at).saturating_add(self.head_start);
+        age >= renew_after(self.inner.registry.len())
+    }
+
     fn renewed(&mut self, renewal: Renewal) -> Result<(), End> {
         let count =
             |result| self.inner.parts.metrics.lease_writes.get_or_create(&ResultLabel { result }).inc();
@@ -286,6 +300,7 @@ impl<I: Identities, U: Upstream> Live<I, U> {
                 self.held = held;
                 self.renewed_at = self.inner.parts.clock.elapsed();
                 self.sound_at = self.renewed_at;
+                self.head_start = Duration::ZERO;
                 Ok(())
             }
             Renewal::Failed(error) => {

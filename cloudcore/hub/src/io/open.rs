@@ -31,15 +31,24 @@ pub(super) struct Admitted {
     pub(super) held: Held,
 }
 
-/// Serves one connection to its end.
-pub(super) async fn serve<I: Identities, U: Upstream>(inner: Arc<Inner<I, U>>, connection: Connection) {
+/// Makes a session of a connection; `None` where there is none, and the edge was told why.
+pub(super) async fn open_session<I: Identities, U: Upstream>(
+    inner: Arc<Inner<I, U>>,
+    connection: Connection,
+) -> Option<live::Live<I, U>> {
     let peer = connection.peer.clone();
-    let Some(identity) = peer.identity else { return };
+    let identity = peer.identity?;
     let (sender, mut receiver, streams) = connection.split();
     let hello = match tokio::time::timeout(HELLO, hello(&mut receiver)).await {
         Ok(Ok(hello)) => hello,
-        Ok(Err(why)) => return turn_away(&inner, &identity.node, &sender, other(why)).await,
-        Err(_) => return turn_away(&inner, &identity.node, &sender, other("no Hello came".to_owned())).await,
+        Ok(Err(why)) => {
+            turn_away(&inner, &identity.node, &sender, other(why)).await;
+            return None;
+        }
+        Err(_) => {
+            turn_away(&inner, &identity.node, &sender, other("no Hello came".to_owned())).await;
+            return None;
+        }
     };
     let opening = tokio::time::timeout(OPENING, Box::pin(open(&inner, &identity, hello)));
     let admitted = tokio::select! {
@@ -48,13 +57,16 @@ pub(super) async fn serve<I: Identities, U: Upstream>(inner: Arc<Inner<I, U>>, c
         () = sender.ended() => {
             inner.parts.metrics.refused.get_or_create(&reason("gone")).inc();
             tracing::info!(node = identity.node, reason = sender.close_reason(), "the edge gave up waiting");
-            return;
+            return None;
         }
         admitted = opening => admitted,
     };
     match admitted.unwrap_or_else(|_| Err(not_ready("the session could not be opened in time".to_owned()))) {
-        Ok(admitted) => live::run(inner, admitted, sender, receiver, streams).await,
-        Err(refused) => turn_away(&inner, &identity.node, &sender, refused).await,
+        Ok(admitted) => live::begin(inner, admitted, sender, receiver, streams).await,
+        Err(refused) => {
+            turn_away(&inner, &identity.node, &sender, refused).await;
+            None
+        }
     }
 }
 
