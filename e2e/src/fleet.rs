@@ -39,6 +39,7 @@ use tally::Tally;
 
 pub use held::Applied;
 pub(crate) use members::insist;
+pub(crate) use reports::LABEL as SIMULATED;
 pub use tally::Counts;
 
 /// Nodes that are made members at once.

@@ -7,8 +7,8 @@ use wire::{Body, BodyError, Digest, Kind, Report, ReportInventory, ReportItem, V
 
 use super::held::{Held, Object};
 
-/// Labels of every simulated Node, besides those of an edge.
-pub(super) const LABEL: &str = "skerry.io/simulated";
+/// Label of every simulated Node, besides those of an edge.
+pub(crate) const LABEL: &str = "skerry.io/simulated";
 
 /// Whose reports they are.
 #[derive(Debug, Clone)]

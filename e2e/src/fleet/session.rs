@@ -8,8 +8,8 @@ use kit::Elapsed;
 use link::reconnect::Outcome;
 use link::{Connection, FrameReceiver, FrameSender};
 use wire::{
-    DownFrame, Heartbeat, Hello, KINDS, PROJECTION_VERSION, PROTOCOL_MAX, PROTOCOL_MIN, UpFrame, Welcome,
-    down_frame::Content,
+    DownFrame, Heartbeat, Hello, KINDS, PROJECTION_VERSION, PROTOCOL_MAX, PROTOCOL_MIN, UpFrame, Version,
+    Welcome, down_frame::Content,
 };
 
 use super::edge::SimulatedEdge;
@@ -102,6 +102,7 @@ fn hello(edge: &SimulatedEdge) -> Hello {
         agent_version: "simulated".to_owned(),
         reports_digest: reports.0.to_vec(),
         reports_count: reports.1,
+        trust_bundle: Version::of(edge.fleet.bundle.as_bytes()).to_vec(),
     }
 }
 

@@ -10,6 +10,7 @@ mod api_relay;
 mod chaos;
 mod damage;
 mod delivery;
+mod fleet;
 mod handmade;
 mod identity;
 mod images;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kit::errors::chain;
 use link::{Connection, FrameReceiver, FrameSender};
-use wire::{Hello, Kind, PROJECTION_VERSION, Refused, RefusedCode, Welcome, up_frame};
+use wire::{Hello, Kind, PROJECTION_VERSION, Refused, RefusedCode, Version, Welcome, up_frame};
 
 use super::lease::{Held, Keeper};
 use super::{Inner, catch_up, live, node, reason, within};
@@ -147,6 +147,12 @@ async fn open<I: Identities, U: Upstream>(
     Ok(Admitted { identity: identity.clone(), hello, agreed, keeper, held })
 }
 
+/// The trust bundle as the edge needs it: none where it says that it has this one.
+fn trust_bundle(bundle: &str, known: &[u8]) -> String {
+    let is_known = Version::from_slice(known) == Some(Version::of(bundle.as_bytes()));
+    if is_known { String::new() } else { bundle.to_owned() }
+}
+
 /// The first frame of an open session.
 pub(super) fn welcome<I: Identities, U: Upstream>(inner: &Inner<I, U>, admitted: &Admitted) -> Welcome {
     let node = inner.parts.index.named(Kind::Node, "", &admitted.hello.node_name);
@@ -156,12 +162,24 @@ pub(super) fn welcome<I: Identities, U: Upstream>(inner: &Inner<I, U>, admitted:
         epoch: admitted.held.epoch,
         cloud_time_ms: inner.parts.clock.wall().0,
         endpoints: inner.config.endpoints.clone(),
-        trust_bundle: inner.parts.identities.trust_bundle(),
+        trust_bundle: trust_bundle(&inner.parts.identities.trust_bundle(), &admitted.hello.trust_bundle),
         cluster_id: inner.config.cluster_id.clone(),
         heartbeat_ms: HEARTBEAT_MS,
         kinds: admitted.agreed.kinds.iter().map(|kind| kind.name().to_owned()).collect(),
         projection_version: PROJECTION_VERSION,
         node_uid: node.map(|node| node.uid.to_string()).unwrap_or_default(),
         replica: inner.config.replica.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bundle_is_sent_to_who_has_another_or_none() {
+        assert_eq!(trust_bundle("PEM", &Version::of(b"PEM").0), "");
+        assert_eq!(trust_bundle("PEM", &Version::of(b"older").0), "PEM");
+        assert_eq!(trust_bundle("PEM", &[]), "PEM");
     }
 }
