@@ -124,7 +124,8 @@ pub fn main(arguments: &[String]) -> ExitCode {
         ended = core::measure(&options.dir, &wanted, &mut results);
     }
     if options.want("fleet") {
-        ended = ended.and(fleet::measure(&options.dir, options.nodes, &wanted, &mut results));
+        let measured = fleet::measure(&options.dir, options.nodes, &wanted, &mut results);
+        ended = ended.and(measured);
     }
     for figure in &options.wanted {
         print(figure, &mut results, options.json);

@@ -28,7 +28,7 @@ pub(crate) const fn renew_after(sessions: usize) -> Duration {
 /// How old the Lease that a session opened with counts: of many sessions that open at one instant half renew a beat
 /// earlier than the others. `random` in [0, 1).
 pub(crate) fn head_start(random: f64) -> Duration {
-    if random < 0.5 { RENEW_AFTER_OF_MANY - RENEW_AFTER } else { Duration::ZERO }
+    if random < 0.5 { RENEW_AFTER_OF_MANY.saturating_sub(RENEW_AFTER) } else { Duration::ZERO }
 }
 
 /// Who holds a session, as the Lease says.

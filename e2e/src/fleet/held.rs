@@ -58,6 +58,17 @@ pub(super) struct Effects {
     last: u64,
 }
 
+impl Effects {
+    /// Acknowledges what was applied.
+    pub(super) fn commit(&mut self) {
+        let frame = std::mem::take(&mut self.last);
+        if frame > 0 {
+            let rejected = std::mem::take(&mut self.rejected);
+            self.answers.push(Ack { frame, rejected }.into());
+        }
+    }
+}
+
 /// The cloud did what no cloud may do.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Broken(pub(super) String);
@@ -99,7 +110,7 @@ impl Held {
     }
 
     /// Takes a frame. `true` where the frame means something only after everything before it is on the disk: then, and
-    /// where no other frame is there, [`Held::commit`] is next.
+    /// where no other frame is there, [`Effects::commit`] is next.
     pub(super) fn take(&mut self, frame: DownFrame, effects: &mut Effects) -> Result<bool, Broken> {
         let Some(content) = frame.content else { return Ok(false) };
         match content {
@@ -113,17 +124,17 @@ impl Held {
             }
             Content::SyncPoint(point) => {
                 self.number(point.frame, effects)?;
-                self.commit(effects);
+                effects.commit();
                 self.compare(&point.digest, Some(point.count), point.seen, effects);
                 return Ok(true);
             }
             Content::InSync(point) => {
-                self.commit(effects);
+                effects.commit();
                 self.compare(&point.digest, None, point.seen, effects);
                 return Ok(true);
             }
             Content::WantInventory(_) => {
-                self.commit(effects);
+                effects.commit();
                 effects.in_sync = Some(false);
                 effects.answers.extend(self.inventory());
                 return Ok(true);
@@ -146,15 +157,6 @@ impl Held {
             | Content::EntryAck(_) => {}
         }
         Ok(false)
-    }
-
-    /// Acknowledges what was applied.
-    pub(super) fn commit(&self, effects: &mut Effects) {
-        let frame = std::mem::take(&mut effects.last);
-        if frame > 0 {
-            let rejected = std::mem::take(&mut effects.rejected);
-            effects.answers.push(Ack { frame, rejected }.into());
-        }
     }
 
     fn number(&mut self, found: u64, effects: &mut Effects) -> Result<(), Broken> {

@@ -113,11 +113,10 @@ where
 }
 
 fn is_busy(error: &KubeError) -> bool {
-    match error {
-        KubeError::Api { status, .. } => status.code == 429 || status.code >= 500,
-        KubeError::Timeout { .. } | KubeError::Transport { .. } => true,
-        _ => false,
+    if let KubeError::Api { status, .. } = error {
+        return status.code == 429 || status.code >= 500;
     }
+    matches!(error, KubeError::Timeout { .. } | KubeError::Transport { .. })
 }
 
 async fn list(client: &Client, what: Collection, path: &str) -> Result<Vec<Value>> {

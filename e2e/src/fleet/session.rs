@@ -28,6 +28,7 @@ struct End {
     reason: String,
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "as map_err gives it")]
 fn lost(reason: impl ToString) -> End {
     End { outcome: Outcome::Ended(None), reason: reason.to_string() }
 }
@@ -158,7 +159,7 @@ async fn take(
         // What is there already is one batch; an end shows at the next look.
         next = receiver.recv().now_or_never().and_then(Result::ok).flatten();
     }
-    edge.held.commit(&mut effects);
+    effects.commit();
     edge.place.holds(edge.held.objects().len());
     edge.fleet.applied(edge.number, &effects.applied);
     beats.digest_wanted |= effects.doubted;

@@ -19,7 +19,7 @@ fn take(held: &mut Held, frames: impl IntoIterator<Item = DownFrame>) -> Effects
     for frame in frames {
         held.take(frame, &mut effects).unwrap();
     }
-    held.commit(&mut effects);
+    effects.commit();
     effects
 }
 
