@@ -167,13 +167,7 @@ async fn start(
         metrics: metrics.hub.clone(),
         watches,
     };
-    let config = HubConfig {
-        replica: settings.replica.clone(),
-        cluster_id: prepared.cluster_id.clone(),
-        endpoints: settings.endpoints.clone(),
-        max_sessions: MAX_SESSIONS,
-    };
-    let hub: EdgeHub = Hub::new(parts, config, shutdown.clone());
+    let hub: EdgeHub = Hub::new(parts, hub_config(settings, &prepared.cluster_id), shutdown.clone());
     let link = link::Config { clock: clock.clone(), ..link::Config::default() };
     let listener = Listener::bind(settings.listen, prepared.link_tls, link).await?;
     let join = JoinServer::bind(settings.join).await?;
@@ -198,6 +192,15 @@ async fn start(
     };
     tasks.spawn("join", join.serve(join_tls, joining, metrics.join.clone(), shutdown.clone()));
     Ok(())
+}
+
+fn hub_config(settings: &Settings, cluster_id: &str) -> HubConfig {
+    HubConfig {
+        replica: settings.replica.clone(),
+        cluster_id: cluster_id.to_owned(),
+        endpoints: settings.endpoints.clone(),
+        max_sessions: MAX_SESSIONS,
+    }
 }
 
 /// The controllers, idle until this replica leads or has sessions.

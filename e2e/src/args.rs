@@ -3,10 +3,15 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use link::Endpoint;
+
 use crate::cloud::MAX_CLOUDS;
 use crate::lab::UpOptions;
 use crate::shape::Shape;
 use crate::state::Runtime;
+
+/// Simulated edges in one process: descriptors and ports of the machine end about there.
+const MAX_SIMULATED: usize = 19_000;
 
 /// What was asked for.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,6 +66,8 @@ pub enum Verb {
     CloudDrain(Option<u32>),
     /// Make an image.
     ImageAdd(String, Vec<PathBuf>),
+    /// Simulate so many edges, which connect to one cloudcore or to all.
+    Sim(usize, Option<Endpoint>),
     /// Explain the verbs.
     Help,
 }
@@ -85,6 +92,7 @@ usage: lab [--dir DIR] VERB
   link shape NAME [--loss PCT] [--delay MS] [--jitter MS] [--rate KBIT] [--duplicate PCT] [--reorder PCT]
   cloud kill|start|drain [N]
   image add NAME:TAG FILE...
+  sim --nodes N [--cloud ADDRESS]
 ";
 
 /// Parses what follows the program's name. `default_dir` is where the lab is without `--dir`.
@@ -206,9 +214,24 @@ fn parse_plain(first: &str, words: &mut Words) -> Result<Verb, String> {
             }
             Verb::ImageAdd(name, files)
         }
+        "sim" => {
+            let nodes = words.number("--nodes")?.ok_or("sim: --nodes N is missing")?;
+            if !(1..=MAX_SIMULATED).contains(&nodes) {
+                return Err(format!("--nodes {nodes}: 1 to {MAX_SIMULATED} are wanted"));
+            }
+            let cloud = words.option("--cloud")?.map(|address| endpoint(&address)).transpose()?;
+            Verb::Sim(nodes, cloud)
+        }
         "help" | "--help" | "-h" => Verb::Help,
         _ => return Err(format!("{first}: no such verb; `lab help` lists them")),
     })
+}
+
+/// `HOST:PORT`, or the whole address as `lab status` says it.
+fn endpoint(address: &str) -> Result<Endpoint, String> {
+    let whole =
+        if address.contains("://") { address.to_owned() } else { format!("wss://{address}{}", link::PATH) };
+    whole.parse().map_err(|error| format!("--cloud {address}: {error}"))
 }
 
 fn parse_up(words: &mut Words) -> Result<UpOptions, String> {
@@ -366,7 +389,20 @@ mod tests {
         refused("link shape x --jitter 5", "jitter");
         refused("cloud kill first", "first");
         refused("image add app:1", "no FILE");
+        refused("sim", "--nodes N");
+        refused("sim --nodes 0", "--nodes 0");
+        refused("sim --nodes 5 --cloud nowhere", "--cloud nowhere");
         refused("--dir", "--dir needs a value");
+    }
+
+    #[test]
+    fn a_simulation_has_a_size_and_perhaps_an_address() {
+        let endpoint: Endpoint = "wss://198.18.0.1:10000/v1/connect".parse().unwrap();
+        check("sim --nodes 50", "target/lab", Verb::Sim(50, None));
+        let line = "sim --cloud 198.18.0.1:10000 --nodes 10000 --dir a";
+        check(line, "a", Verb::Sim(10_000, Some(endpoint.clone())));
+        let line = "sim --nodes 1 --cloud=wss://198.18.0.1:10000/v1/connect";
+        check(line, "target/lab", Verb::Sim(1, Some(endpoint)));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 
 use crate::args::{self, Request, Verb};
 use crate::lab::Lab;
-use crate::{balance, host, node, relay};
+use crate::{balance, fleet, host, node, relay};
 
 /// Runs `lab` with what follows its name: 0 done, 1 failed, 2 not understood; with `kubectl` and `edge exec`
 /// the program's own status.
@@ -73,6 +73,7 @@ fn carry_out(request: &Request) -> Result<ExitCode> {
         Verb::ImageAdd(name, files) => {
             lab.add_image(name, &files.iter().map(|file| &**file).collect::<Vec<&Path>>())?;
         }
+        Verb::Sim(nodes, cloud) => fleet::sim::run(&lab, *nodes, cloud.clone())?,
         Verb::Help => say(args::USAGE)?,
     }
     Ok(ExitCode::SUCCESS)

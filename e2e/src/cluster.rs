@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
+use crate::fleet::SIMULATED;
 use crate::lab::Lab;
 use crate::{host, spawn};
 
@@ -119,6 +120,9 @@ impl Lab {
             {
                 host::progress(&format!("{error:#}"));
             }
+        }
+        if let Err(error) = self.kubectl(&["delete", "nodes", "-l", SIMULATED, "--timeout=600s"]) {
+            host::progress(&format!("{error:#}"));
         }
         if let Err(error) = self.kubectl(&["delete", "--ignore-not-found", "--timeout=60s", "-f", &manifest])
         {

@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn the_most_particular_counts_and_what_is_wrong_is_passed_over() {
         let all = Annotations { pod: Some("1m"), namespace: Some("off"), node: Some("forever") };
-        let decide = |annotations| super::decide(annotations, Autonomy::Seconds(7));
+        let decide = |annotations| decide(annotations, Autonomy::Seconds(7));
         assert_eq!(decide(all), (Autonomy::Seconds(60), vec![]));
         assert_eq!(decide(Annotations { pod: None, ..all }).0, Autonomy::Off);
         assert_eq!(decide(Annotations { pod: None, namespace: None, ..all }).0, Autonomy::Forever);

@@ -19,7 +19,7 @@ use cloudcore_kube::Client;
 use cloudcore_kube::watch::WatchHandle;
 use kit::tasks::Group;
 use kit::{Backoff, Clock, Shutdown};
-use link::Listener;
+use link::{Accepted, Listener};
 use thiserror::Error;
 use wire::Kind;
 
@@ -147,12 +147,9 @@ impl<I: Identities, U: Upstream> Hub<I, U> {
             let inner = Arc::clone(&self.inner);
             let address = accepted.address();
             let started = group.spawn(async move {
-                match inner.door.handshake(accepted).await {
-                    Ok(connection) => open::serve(inner, connection).await,
-                    Err((why, error)) => {
-                        inner.parts.metrics.refused.get_or_create(&reason(why)).inc();
-                        tracing::warn!(peer = %error.peer, reason = error.reason, "connection refused");
-                    }
+                // Boxed: what it takes to open a session is many times what an idle one keeps.
+                if let Some(session) = Box::pin(inner.open(accepted)).await {
+                    session.run().await;
                 }
             });
             if !started {
@@ -213,6 +210,18 @@ impl<I: Identities, U: Upstream> Hub<I, U> {
 }
 
 impl<I: Identities, U: Upstream> Inner<I, U> {
+    /// Makes a session of whoever came, where it may have one.
+    async fn open(self: Arc<Self>, accepted: Accepted) -> Option<live::Live<I, U>> {
+        match self.door.handshake(accepted).await {
+            Ok(connection) => open::open_session(self, connection).await,
+            Err((why, error)) => {
+                self.parts.metrics.refused.get_or_create(&reason(why)).inc();
+                tracing::warn!(peer = %error.peer, reason = error.reason, "connection refused");
+                None
+            }
+        }
+    }
+
     /// The Node is gone: its key opens no session any more, and the session that is open ends. Tried until it is
     /// written, or the process ends; the next `Hello` of that edge tries again.
     async fn revoke(&self, node: &str) {

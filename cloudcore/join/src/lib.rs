@@ -28,3 +28,4 @@ pub use io::{
 };
 pub use metrics::Metrics;
 pub use names::serving_names;
+pub use record::identity_record;

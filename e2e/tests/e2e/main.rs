@@ -14,6 +14,7 @@ mod autonomy;
 mod chaos;
 mod damage;
 mod delivery;
+mod fleet;
 mod handmade;
 mod hostile;
 mod identity;

@@ -50,7 +50,7 @@ impl Default for Config {
             max_received: 256 * 1024,
             max_streams: 64,
             max_connections: 20_000,
-            read_buffer: 4 * 1024,
+            read_buffer: 1024,
             clock: Clock::system(),
             proxies: Proxies::default(),
         }

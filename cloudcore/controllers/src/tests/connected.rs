@@ -266,7 +266,9 @@ proptest! {
     fn in_the_end_the_node_shows_what_is_so(actions in prop::collection::vec(action(), 1..60)) {
         let mut world = World::new();
         world.act(&Action::Open(0));
-        actions.iter().for_each(|action| world.act(action));
+        for action in actions {
+            world.act(&action);
+        }
         let mut writes = 0;
         for _ in 0..60 {
             world.pass(2_000);

@@ -51,7 +51,9 @@ impl Rig {
     fn due(&self) -> Vec<String> {
         self.seen.with(|state| {
             let due: Vec<_> = std::iter::from_fn(|| state.pods_due.next(FAR)).collect();
-            due.iter().for_each(|uid| state.pods_due.done(uid));
+            for uid in &due {
+                state.pods_due.done(uid);
+            }
             due.iter().map(ToString::to_string).collect()
         })
     }

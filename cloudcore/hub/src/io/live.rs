@@ -18,16 +18,14 @@ use super::bodies;
 use super::lease::{Held, Keeper, Renewal};
 use super::open::{Admitted, welcome};
 use crate::identity::{Denied, Identities};
-use crate::lease::DURATION_SECONDS;
+use crate::lease::{DURATION_SECONDS, head_start, renew_after};
 use crate::metrics::{KindLabel, ReasonLabel, ResultLabel, SentLabel};
 use crate::registry::{Entry, NEWER, Stop};
 use crate::session::{Broken, Session};
-use crate::upstream::{Origin, Upstream};
+use crate::upstream::{Answers, Origin, Upstream};
 
 /// Frames that wait behind the one being sent; beyond, no answers are taken.
 const QUEUE: usize = 32;
-/// The Lease is renewed by a heartbeat when the last renewal is so old: a little less than a beat.
-const RENEW_AFTER: Duration = Duration::from_millis(9_500);
 /// How long a Lease holds that is not renewed.
 const LEASE: Duration = Duration::from_secs(DURATION_SECONDS as u64);
 /// How long one renewal may take, all its requests together.
@@ -59,7 +57,8 @@ fn farewell(reason: &str) -> End {
     End::Farewell(GoAway { reason: reason.to_owned(), retry_after_ms: 0 })
 }
 
-struct Live<I, U> {
+/// A session that is open.
+pub(super) struct Live<I, U> {
     inner: Arc<Inner<I, U>>,
     origin: Origin,
     session: Session,
@@ -77,26 +76,31 @@ struct Live<I, U> {
     read_at: Elapsed,
     read_again: Backoff,
     renewed_at: Elapsed,
+    /// So much earlier comes the first renewal.
+    head_start: Duration,
     /// Until when nobody can have taken the Lease for abandoned, or wanted it to look so.
     sound_at: Elapsed,
+    receiver: FrameReceiver,
+    answers: Answers,
+    stop: Arc<Stop>,
 }
 
-/// Opens the session and serves it to its end.
-pub(super) async fn run<I: Identities, U: Upstream>(
+/// Opens the session; `None` where it may not be after all, and the edge was told so.
+pub(super) async fn begin<I: Identities, U: Upstream>(
     inner: Arc<Inner<I, U>>,
     admitted: Admitted,
     sender: FrameSender,
-    mut receiver: FrameReceiver,
+    receiver: FrameReceiver,
     streams: Streams,
-) {
+) -> Option<Live<I, U>> {
     let epoch = admitted.held.epoch;
-    let (origin, mut answers) = Origin::new(&admitted.hello.node_name, epoch, &admitted.hello);
+    let (origin, answers) = Origin::new(&admitted.hello.node_name, epoch, &admitted.hello);
     let stop = Arc::new(Stop::default());
     let entry = Entry { epoch, stop: Arc::clone(&stop), streams: Arc::new(streams) };
     if !inner.registry.enter(&origin.node, entry) {
         let gone = GoAway { reason: NEWER.to_owned(), retry_after_ms: NEWER_RETRY_MS };
         let _ = sender.send(wire::encode(&DownFrame::from(gone))).await;
-        return;
+        return None;
     }
     // A revocation since the first look found no session to end: from here on it finds this one.
     if let Err(Denied::Revoked(reason)) = inner.parts.identities.check(&admitted.identity).await {
@@ -106,7 +110,7 @@ pub(super) async fn run<I: Identities, U: Upstream>(
         if sender.send(wire::encode(&DownFrame::from(gone))).await.is_ok() {
             sender.close(&reason).await;
         }
-        return;
+        return None;
     }
     inner.parts.metrics.sessions.inc();
     inner.parts.metrics.opened.inc();
@@ -116,9 +120,11 @@ pub(super) async fn run<I: Identities, U: Upstream>(
         Session::open(admitted.agreed.kinds, &admitted.hello.digest, admitted.hello.count, &subscription);
     let in_sync = matches!(second.content, Some(wire::down_frame::Content::InSync(_)));
     tracing::info!(node = %origin.node, epoch, in_sync, agent = admitted.hello.agent_version, "session opened");
-    let mut live = Live {
-        renewed_at: inner.parts.clock.elapsed(),
-        sound_at: inner.parts.clock.elapsed(),
+    let now = inner.parts.clock.elapsed();
+    let live = Live {
+        renewed_at: now,
+        head_start: head_start(kit::random::unit()),
+        sound_at: now,
         inner,
         origin,
         session,
@@ -133,22 +139,25 @@ pub(super) async fn run<I: Identities, U: Upstream>(
         reading: None,
         read_at: Elapsed::default(),
         read_again: Backoff::new(bodies::AGAIN.0, bodies::AGAIN.1),
+        receiver,
+        answers,
+        stop,
     };
     if !in_sync {
         live.inner.parts.metrics.resyncs.get_or_create(&ReasonLabel { reason: "opening" }).inc();
     }
     live.inner.parts.upstream.opened(&live.origin);
-    let end = live.serve(&mut receiver, &mut answers, &stop).await;
-    live.finish(end).await;
+    Some(live)
 }
 
 impl<I: Identities, U: Upstream> Live<I, U> {
-    async fn serve(
-        &mut self,
-        receiver: &mut FrameReceiver,
-        answers: &mut crate::upstream::Answers,
-        stop: &Stop,
-    ) -> End {
+    /// Serves the session to its end.
+    pub(super) async fn run(mut self) {
+        let end = self.serve().await;
+        self.finish(end).await;
+    }
+
+    async fn serve(&mut self) -> End {
         let clock = self.inner.parts.clock.clone();
         loop {
             self.pump();
@@ -157,9 +166,9 @@ impl<I: Identities, U: Upstream> Live<I, U> {
             let room = self.queue.len() < QUEUE;
             let deadline = self.deadline();
             let step = tokio::select! {
-                frame = receiver.recv() => match frame {
+                frame = self.receiver.recv() => match frame {
                     Ok(Some(bytes)) => self.frame(&bytes).await,
-                    Ok(None) => Err(End::Link(receiver.close_reason().unwrap_or_else(|| "closed".to_owned()))),
+                    Ok(None) => Err(End::Link(self.receiver.close_reason().unwrap_or_else(|| "closed".to_owned()))),
                     Err(error) => Err(End::Link(error.to_string())),
                 },
                 sent = pending(&mut self.sending) => {
@@ -176,7 +185,7 @@ impl<I: Identities, U: Upstream> Live<I, U> {
                     Ok(())
                 }
                 () = self.subscription.changed() => self.changed(),
-                answer = answers.next(), if room => match answer {
+                answer = self.answers.next(), if room => match answer {
                     Some(frame) => {
                         self.queue.push_back(frame);
                         Ok(())
@@ -184,7 +193,7 @@ impl<I: Identities, U: Upstream> Live<I, U> {
                     None => Err(farewell("the edge does not take its answers")),
                 },
                 () = clock.sleep_until(deadline.unwrap_or_default()), if deadline.is_some() => Ok(()),
-                goodbye = stop.asked() => Err(match goodbye.reason {
+                goodbye = self.stop.asked() => Err(match goodbye.reason {
                     reason if reason == NEWER => End::Superseded(reason),
                     reason => End::Farewell(GoAway { reason, ..goodbye }),
                 }),
@@ -306,7 +315,7 @@ impl<I: Identities, U: Upstream> Live<I, U> {
             self.sound_at = now;
         }
         // A node whose pod engine stands still must not look alive.
-        if beat.engine_alive && self.renewing.is_none() && now.since(self.renewed_at) >= RENEW_AFTER {
+        if beat.engine_alive && self.renewing.is_none() && self.renewal_is_due(now) {
             let uid = self.inner.parts.index.named(Kind::Node, "", &self.origin.node);
             let uid = uid.map(|node| node.uid.to_string()).unwrap_or_default();
             let renewal =
@@ -335,6 +344,11 @@ impl<I: Identities, U: Upstream> Live<I, U> {
         Ok(())
     }
 
+    fn renewal_is_due(&self, now: Elapsed) -> bool {
+        let age = now.since(self.renewed_at).saturating_add(self.head_start);
+        age >= renew_after(self.inner.registry.len())
+    }
+
     fn renewed(&mut self, renewal: Renewal) -> Result<(), End> {
         let count =
             |result| self.inner.parts.metrics.lease_writes.get_or_create(&ResultLabel { result }).inc();
@@ -344,6 +358,7 @@ impl<I: Identities, U: Upstream> Live<I, U> {
                 self.held = held;
                 self.renewed_at = self.inner.parts.clock.elapsed();
                 self.sound_at = self.renewed_at;
+                self.head_start = Duration::ZERO;
                 Ok(())
             }
             Renewal::Failed(error) => {
@@ -371,7 +386,7 @@ impl<I: Identities, U: Upstream> Live<I, U> {
     /// Ends the session: nothing of it is written any more, and the edge hears why.
     async fn finish(self, end: End) {
         let (node, epoch) = (Arc::clone(&self.origin.node), self.origin.epoch);
-        let (End::Link(reason) | End::Farewell(GoAway { reason, .. })) = &end;
+        let (End::Link(reason) | End::Superseded(reason) | End::Farewell(GoAway { reason, .. })) = &end;
         self.inner.parts.upstream.ending(&self.origin, reason);
         self.inner.parts.upstream.closed(&self.origin);
         self.inner.registry.leave(&node, epoch);

@@ -34,7 +34,7 @@ fn conditions_of_the_cloud_s_own_are_none_of_the_edge_s_business() {
     let mut node = node("n", "u");
     let hashes = |node: &Value| {
         let draft = Draft::read(Kind::Node, node.to_string().as_bytes()).unwrap();
-        (draft.version, draft.pack(None).unwrap().status_hash())
+        (draft.version, draft.finish(None).status_hash())
     };
     let before = hashes(&node);
     node["status"] =

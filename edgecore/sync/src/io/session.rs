@@ -138,7 +138,7 @@ impl<'a> Session<'a> {
             reports: Window::new(REPORTS),
             journal: Outgoing::default(),
             calls: Calls::default(),
-            beats: Beats::new(welcome.heartbeat_ms, sync.clock.elapsed()),
+            beats: Beats::new(welcome.heartbeat_ms, sync.clock.elapsed(), kit::random::unit()),
             applied: Some(0),
             resync: "opening",
         };
@@ -206,10 +206,13 @@ impl<'a> Session<'a> {
 async fn open(sync: &Sync, sender: &FrameSender, receiver: &mut FrameReceiver) -> Result<Welcome, End> {
     let store = &sync.store;
     let meta = store.meta();
+    // One that cannot be read is not told, and comes again.
+    let bundle = pki::io::load_bundle(&sync.config.bundle).ok().flatten().unwrap_or_default();
     let who = Who {
         node_name: &sync.config.node_name,
         boot_id: store.boot_id(),
         agent_version: &sync.config.agent_version,
+        trust_bundle: &bundle,
     };
     let reports = store.reports_digest().map_err(End::Store)?;
     let hello = hello::hello(&who, &meta, store.digest(), reports);
