@@ -20,7 +20,7 @@ mod tally;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use cloudcore_kube::Client;
 use futures::StreamExt;
 use kit::Clock;
@@ -221,9 +221,11 @@ impl Fleet {
             if let Err(failure) = self.check() {
                 return Ok(Some(Err(failure)));
             }
-            let counts = self.counts();
-            ensure!(counts.in_sync == all, "{counts:?}; last trouble: {}", self.shared.tally.last_trouble());
-            Ok(Some(Ok(())))
+            let tally = &self.shared.tally;
+            if tally.in_sync() == all {
+                return Ok(Some(Ok(())));
+            }
+            bail!("{} of {all}; last trouble: {}", tally.in_sync(), tally.last_trouble())
         });
         settled?
     }

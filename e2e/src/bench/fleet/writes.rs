@@ -78,7 +78,15 @@ fn kind_of_write(line: &str) -> Option<&'static str> {
     let writes = ["create", "update", "patch", "delete", "deletecollection"].contains(&text("/verb"));
     // Reviews are questions that are put as writes; nothing is stored.
     let question = text("/objectRef/resource").ends_with("reviews");
-    if !writes || question || text("/stage") != "ResponseComplete" || text("/user/username") != CLOUDCORE {
+    // Nor is anything where the API server refuses, as it does to whoever deletes what is gone already.
+    let refused =
+        event.pointer("/responseStatus/code").and_then(Value::as_u64).is_some_and(|code| code >= 400);
+    if !writes
+        || question
+        || refused
+        || text("/stage") != "ResponseComplete"
+        || text("/user/username") != CLOUDCORE
+    {
         return None;
     }
     Some(if text("/objectRef/resource") == "leases" { "leases" } else { "other" })
@@ -102,6 +110,9 @@ mod tests {
         assert_eq!(event("patch", "pods", CLOUDCORE, "RequestReceived"), None);
         assert_eq!(event("patch", "pods", "kubernetes-admin", "ResponseComplete"), None);
         assert_eq!(event("create", "tokenreviews", CLOUDCORE, "ResponseComplete"), None);
+        let refused = json!({"verb": "delete", "stage": "ResponseComplete", "user": {"username": CLOUDCORE},
+            "objectRef": {"resource": "pods"}, "responseStatus": {"code": 404}});
+        assert_eq!(kind_of_write(&refused.to_string()), None);
         assert_eq!(kind_of_write("{"), None);
     }
 }

@@ -1,3 +1,5 @@
+//! What a simulated edge makes of frames.
+
 use super::*;
 use wire::{Body, Delete, HeartbeatAck, InSync, SyncPoint, WantInventory};
 
