@@ -2,9 +2,12 @@
 //!
 //! Start: the admin endpoint, so that somebody answers while the cluster is away; then what must be known of the
 //! cluster (its id, how to act as a node, the CA); then watches, status, hub and join. Ready means that every kind is
-//! listed and every listener bound. Controllers, which write objects of the cluster by what other objects say (the
-//! tolerations of pods bound to edges will be the first), start beside the status writer and never touch the hub. End: edges are told to go, writes under way finish, and the process exits.
+//! listed and every listener bound. Controllers, which write objects of the cluster by what other objects say, hear the
+//! same watches and never touch the hub; what only one replica may do runs while it leads ([`lead`]). End: the replica is
+//! not ready any more and gives back the lead, edges are sent to the others batch by batch, and only then ([`Base::last`])
+//! end the watches and writes that their sessions need; writes under way finish, and the process exits.
 
+mod lead;
 mod prepare;
 
 use std::collections::BTreeMap;
@@ -14,17 +17,18 @@ use std::time::Duration;
 
 use anyhow::Context;
 use cloudcore_calls::Calls;
+use cloudcore_controllers::{Controllers, policy};
 use cloudcore_hub::{Hub, HubConfig, Parts};
 use cloudcore_index::{Index, source};
 use cloudcore_join::{Join, JoinServer};
 use cloudcore_kube::Client;
-use cloudcore_kube::watch::Watch;
+use cloudcore_kube::watch::{Tee, Watch, WatchHandle};
 use cloudcore_status::Statuses;
 use kit::admin::Admin;
 use kit::{Clock, Readiness, Shutdown, Tasks};
 use link::Listener;
 use prometheus_client::registry::Registry;
-use wire::KINDS;
+use wire::{KINDS, Kind};
 
 use crate::admin::Reviewer;
 use crate::config::Settings;
@@ -32,7 +36,7 @@ use crate::uplink::{EdgeHub, Records, Uplink};
 use prepare::Prepared;
 
 /// How long everything together may take to end.
-const GRACE: Duration = Duration::from_secs(8);
+const GRACE: Duration = Duration::from_secs(25);
 /// Most sessions; each takes two descriptors at most.
 const MAX_SESSIONS: usize = 20_000;
 
@@ -41,7 +45,10 @@ struct Base {
     settings: Settings,
     client: Client,
     clock: Clock,
+    /// The end is asked for: edges are sent away.
     shutdown: Shutdown,
+    /// No edge is left: what served them ends.
+    last: Shutdown,
     readiness: Readiness,
     registry: Arc<Mutex<Registry>>,
     hub: Arc<OnceLock<EdgeHub>>,
@@ -87,6 +94,7 @@ async fn serve(settings: Settings, shutdown: Shutdown) -> anyhow::Result<()> {
         client,
         clock,
         shutdown: shutdown.clone(),
+        last: Shutdown::new(),
         readiness: Readiness::new(),
         registry: Arc::new(Mutex::new(registry)),
         hub: Arc::new(OnceLock::new()),
@@ -96,7 +104,7 @@ async fn serve(settings: Settings, shutdown: Shutdown) -> anyhow::Result<()> {
 
     let admin = Admin::bind(base.settings.admin).await?;
     let reviewer = Reviewer::new(base.client.clone(), base.clock.clone(), Arc::clone(&base.hub));
-    let served = admin.serve(Arc::clone(&base.registry), base.readiness.clone(), reviewer, shutdown.clone());
+    let served = admin.serve(Arc::clone(&base.registry), base.readiness.clone(), reviewer, base.last.clone());
     tasks.spawn("admin", served);
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -112,6 +120,8 @@ async fn serve(settings: Settings, shutdown: Shutdown) -> anyhow::Result<()> {
     if let Some(prepared) = prepared {
         start(&base, prepared, &metrics, &mut tasks).await?;
         drop(starting);
+    } else {
+        base.last.request("nothing was started");
     }
     let ended = tasks.join(GRACE).await;
     tracing::info!(reason = shutdown.reason().as_deref().unwrap_or_default(), "cloudcore ended");
@@ -125,78 +135,141 @@ async fn start(
     metrics: &AllMetrics,
     tasks: &mut Tasks,
 ) -> anyhow::Result<()> {
-    let Base { settings, client, clock, shutdown, .. } = base;
-    let index = Index::new();
-    let mut watches = BTreeMap::new();
-    for kind in KINDS {
-        let observer = index.observer(kind);
-        let watch = Watch::new(client.clone(), source(kind), observer, metrics.kube.clone(), clock.clone());
-        watches.insert(kind, watch.handle());
-        tasks.spawn(&format!("watch {kind}"), watch.run(shutdown.clone()));
-    }
-    tasks.spawn("readiness", ready(base.readiness.clone(), index.clone(), shutdown.clone()));
-
+    let Base { settings, client, clock, shutdown, last, .. } = base;
+    let index = Index::with_own_bodies();
+    let controllers = controllers(base)?;
+    let watches = watch_all(base, &index, &controllers, metrics, tasks);
+    let ready = ready(base.readiness.clone(), index.clone(), shutdown.clone(), last.clone());
+    tasks.spawn("readiness", ready);
     let identities = cloudcore_join::Identities::new(client.clone(), &settings.namespace, clock.clone());
     let records = cloudcore_join::identity_watch(&identities, metrics.kube.clone());
-    tasks.spawn("watch identity records", records.run(shutdown.clone()));
+    tasks.spawn("watch identity records", records.run(last.clone()));
+
+    lead::start(base, &controllers, metrics, tasks)?;
 
     let statuses = Statuses::new(client.clone(), index.clone(), clock.clone());
     let calls = Calls::new(client.clone(), index.clone(), clock.clone());
     {
         let mut registry = base.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        index.register(&mut registry);
         statuses.register(&mut registry);
         calls.register(&mut registry);
+        controllers.register(&mut registry);
     }
-    tasks.spawn("status", statuses.clone().run(shutdown.clone()));
+    tasks.spawn("status", statuses.clone().run(last.clone()));
 
     let parts = Parts {
         client: client.clone(),
         index,
         identities: Arc::new(Records { identities, trust_bundle: prepared.trust_bundle.clone() }),
-        upstream: Arc::new(Uplink { statuses, calls }),
+        upstream: Arc::new(Uplink { statuses, calls, controllers }),
         clock: clock.clone(),
         metrics: metrics.hub.clone(),
         watches,
     };
-    let config = HubConfig {
-        replica: settings.replica.clone(),
-        cluster_id: prepared.cluster_id.clone(),
-        endpoints: settings.endpoints.clone(),
-        max_sessions: MAX_SESSIONS,
-    };
-    let hub: EdgeHub = Hub::new(parts, config, shutdown.clone());
+    let hub: EdgeHub = Hub::new(parts, hub_config(settings, &prepared.cluster_id), shutdown.clone());
     let link = link::Config { clock: clock.clone(), ..link::Config::default() };
     let listener = Listener::bind(settings.listen, prepared.link_tls, link).await?;
     let join = JoinServer::bind(settings.join).await?;
     tracing::info!(link = %listener.address(), join = %join.address(), "listening for edges");
     // Set once: this function runs once.
     let _ = base.hub.set(hub.clone());
-    let (serving, forgetting) = (hub.clone(), hub);
-    tasks.spawn("hub", async move { serving.run(listener).await });
+    let (serving, forgetting, left) = (hub.clone(), hub, Left(last.clone()));
+    tasks.spawn("hub", async move {
+        let _left = left;
+        serving.run(listener).await
+    });
     tasks.spawn("deleted nodes", async move { forgetting.forget_deleted().await });
+    let Prepared { authority, trust_bundle, cluster_id, join_tls, .. } = prepared;
     let joining = Join {
         api: client.clone(),
         namespace: settings.namespace.clone(),
-        authority: prepared.authority,
-        trust_bundle: prepared.trust_bundle,
+        authority,
+        trust_bundle,
         endpoints: settings.endpoints.clone(),
-        cluster_id: prepared.cluster_id,
+        cluster_id,
         clock: clock.clone(),
     };
-    tasks.spawn("join", join.serve(prepared.join_tls, joining, metrics.join.clone(), shutdown.clone()));
+    tasks.spawn("join", join.serve(join_tls, joining, metrics.join.clone(), shutdown.clone()));
     Ok(())
 }
 
-/// Ready when every kind was listed.
-async fn ready(readiness: Readiness, index: Index, shutdown: Shutdown) -> Result<(), Infallible> {
-    let listing = readiness.block("listing the cluster's objects");
-    tokio::select! {
-        () = index.until(|index| index.unlisted().is_empty()) => {}
-        () = shutdown.requested() => return Ok(()),
+fn hub_config(settings: &Settings, cluster_id: &str) -> HubConfig {
+    HubConfig {
+        replica: settings.replica.clone(),
+        cluster_id: cluster_id.to_owned(),
+        endpoints: settings.endpoints.clone(),
+        max_sessions: MAX_SESSIONS,
     }
-    drop(listing);
-    let counts: Vec<_> = index.counts().into_iter().map(|(kind, count)| format!("{kind} {count}")).collect();
-    tracing::info!(objects = counts.join(", "), "every kind is listed");
-    shutdown.requested().await;
-    Ok(())
+}
+
+/// The controllers, idle until this replica leads or has sessions.
+fn controllers(base: &Base) -> anyhow::Result<Controllers> {
+    let autonomy = policy::parse(&base.settings.autonomy).map_err(anyhow::Error::msg).context("autonomy")?;
+    Ok(Controllers::new(base.client.clone(), base.clock.clone(), autonomy))
+}
+
+/// Says, however the hub ends, that no edge is left.
+struct Left(Shutdown);
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        self.0.request("the hub has ended");
+    }
+}
+
+/// Starts a watch for each kind: it feeds the index, and the controllers where they want to know of it.
+fn watch_all(
+    base: &Base,
+    index: &Index,
+    controllers: &Controllers,
+    metrics: &AllMetrics,
+    tasks: &mut Tasks,
+) -> BTreeMap<Kind, WatchHandle> {
+    let Base { client, clock, last, .. } = base;
+    let mut watches = BTreeMap::new();
+    for kind in KINDS {
+        let also = match kind {
+            Kind::Pod => Some(controllers.pods()),
+            Kind::Node => Some(controllers.nodes()),
+            Kind::Service | Kind::ServiceAccount | Kind::ConfigMap | Kind::Secret => None,
+        };
+        let observer = Arc::new(Tee::new(index.observer(kind), also));
+        let watch = Watch::new(client.clone(), source(kind), observer, metrics.kube.clone(), clock.clone());
+        watches.insert(kind, watch.handle());
+        tasks.spawn(&format!("watch {kind}"), watch.run(last.clone()));
+    }
+    watches
+}
+
+/// Ready when every kind was listed, and until the end is asked for: then no new edge shall come here. Pending from the
+/// call on, also before the task has its first turn.
+fn ready(
+    readiness: Readiness,
+    index: Index,
+    shutdown: Shutdown,
+    last: Shutdown,
+) -> impl Future<Output = Result<(), Infallible>> {
+    let told = readiness.clone();
+    let look = move |index: &Index| {
+        let unlisted = index.unlisted();
+        for kind in KINDS {
+            told.set(&format!("listing {kind}"), !unlisted.contains(&kind));
+        }
+        unlisted.is_empty()
+    };
+    look(&index);
+    async move {
+        tokio::select! {
+            () = index.until(look) => {}
+            () = shutdown.requested() => return Ok(()),
+        }
+        let counts: Vec<_> =
+            index.counts().into_iter().map(|(kind, counts)| format!("{kind} {}", counts.objects)).collect();
+        tracing::info!(objects = counts.join(", "), "every kind is listed");
+        shutdown.requested().await;
+        let _ending = readiness.block("shutting down");
+        last.requested().await;
+        Ok(())
+    }
 }

@@ -30,6 +30,9 @@ pub struct Settings {
     pub server_names: Vec<String>,
     /// Name of this replica.
     pub replica: String,
+    /// How long pods stay on an edge that is away, where no annotation `skerry.io/autonomy` says otherwise: `forever`,
+    /// `off`, or a time such as `24h`.
+    pub autonomy: String,
     /// How log lines look.
     pub log_format: LogFormat,
     /// The least severe level that is logged.
@@ -49,6 +52,7 @@ impl Default for Settings {
             join_endpoints: Vec::new(),
             server_names: Vec::new(),
             replica: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            autonomy: "forever".to_owned(),
             log_format: LogFormat::default(),
             log_level: LogLevel::default(),
         }
@@ -85,6 +89,9 @@ impl Config for Settings {
                 problems.push(format!("endpoints: {}", kit::errors::chain(&error)));
             }
         }
+        if let Err(why) = cloudcore_controllers::policy::parse(&self.autonomy) {
+            problems.push(format!("autonomy: {why}"));
+        }
         if self.server_names.iter().any(String::is_empty) {
             problems.push("serverNames: must not be empty".to_owned());
         }
@@ -111,10 +118,10 @@ mod tests {
 
     #[test]
     fn every_problem_is_named() {
-        let error = kit::config::parse::<Settings>("namespace: ''\nendpoints: ['https://x']")
+        let error = kit::config::parse::<Settings>("namespace: ''\nendpoints: ['https://x']\nautonomy: soon")
             .unwrap_err()
             .to_string();
-        for key in ["namespace:", "endpoints:", "joinEndpoints:"] {
+        for key in ["namespace:", "endpoints:", "joinEndpoints:", "autonomy: \"soon\""] {
             assert!(error.contains(key), "{error}");
         }
         assert!(kit::config::parse::<Settings>("endpoint: x").is_err());

@@ -2,7 +2,7 @@
 //! of this side meet.
 //!
 //! [`app`] wires them: watches feed the index, the hub serves edges from it, what edges say goes to status and calls,
-//! join lets new edges in. cloudcore keeps nothing of its own on disk.
+//! join lets new edges in, controllers write what follows from other objects, one replica leads. cloudcore keeps nothing of its own on disk.
 
 mod admin;
 mod app;

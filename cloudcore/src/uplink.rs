@@ -1,9 +1,10 @@
-//! Where the hub, the status writer, calls and identity records meet: adapters, no decisions.
+//! Where the hub, the status writer, calls, controllers and identity records meet: adapters, no decisions.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use cloudcore_calls::Calls;
+use cloudcore_controllers::Controllers;
 use cloudcore_hub::{Denied, Hub, Identities, Origin, Replies, Upstream};
 use cloudcore_kube::Client;
 use cloudcore_status::{Answers, Opened, Statuses};
@@ -64,10 +65,12 @@ impl Answers for Back {
 pub(crate) struct Uplink {
     pub(crate) statuses: Statuses,
     pub(crate) calls: Calls,
+    pub(crate) controllers: Controllers,
 }
 
 impl Upstream for Uplink {
     fn opened(&self, origin: &Origin) {
+        self.controllers.opened(&origin.node, origin.epoch);
         self.statuses.opened(Opened {
             node: Arc::clone(&origin.node),
             epoch: origin.epoch,
@@ -101,6 +104,10 @@ impl Upstream for Uplink {
 
     fn rejected(&self, origin: &Origin, rejected: &Rejected) {
         self.statuses.rejected(&origin.node, origin.epoch, rejected);
+    }
+
+    fn ending(&self, origin: &Origin, reason: &str) {
+        self.controllers.closed(&origin.node, origin.epoch, reason);
     }
 
     fn closed(&self, origin: &Origin) {

@@ -3,9 +3,15 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use link::Endpoint;
+
+use crate::cloud::MAX_CLOUDS;
 use crate::lab::UpOptions;
 use crate::shape::Shape;
 use crate::state::Runtime;
+
+/// Simulated edges in one process: descriptors and ports of the machine end about there.
+const MAX_SIMULATED: usize = 19_000;
 
 /// What was asked for.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,8 +62,12 @@ pub enum Verb {
     CloudKill(Option<u32>),
     /// Start all cloudcores or one.
     CloudStart(Option<u32>),
+    /// Ask all cloudcores or one to end, as a rolling update does.
+    CloudDrain(Option<u32>),
     /// Make an image.
     ImageAdd(String, Vec<PathBuf>),
+    /// Simulate so many edges, which connect to one cloudcore or to all.
+    Sim(usize, Option<Endpoint>),
     /// Explain the verbs.
     Help,
 }
@@ -71,7 +81,8 @@ impl PartialEq for Verb {
 /// The verbs, for people.
 pub const USAGE: &str = "\
 usage: lab [--dir DIR] VERB
-  up [--edges N] [--containerd debian|2.2] [--kubeconfig PATH] [--bin DIR] [--audit]
+  up [--edges N] [--clouds N] [--containerd debian|2.2] [--kubeconfig PATH] [--bin DIR] [--audit]
+     [--set COMPONENT=--FLAG=VALUE]
   down
   status [--json]
   kubectl ARGS...
@@ -79,8 +90,9 @@ usage: lab [--dir DIR] VERB
   edge exec NAME -- CMD...
   link cut|hole|heal NAME
   link shape NAME [--loss PCT] [--delay MS] [--jitter MS] [--rate KBIT] [--duplicate PCT] [--reorder PCT]
-  cloud kill|start [N]
+  cloud kill|start|drain [N]
   image add NAME:TAG FILE...
+  sim --nodes N [--cloud ADDRESS]
 ";
 
 /// Parses what follows the program's name. `default_dir` is where the lab is without `--dir`.
@@ -153,6 +165,15 @@ impl Words {
         Ok(Some(self.rest.remove(at)))
     }
 
+    /// As [`Self::option`], as often as it stands there.
+    fn options(&mut self, name: &str) -> Result<Vec<String>, String> {
+        let mut values = Vec::new();
+        while let Some(value) = self.option(name)? {
+            values.push(value);
+        }
+        Ok(values)
+    }
+
     fn number<T: FromStr>(&mut self, name: &str) -> Result<Option<T>, String> {
         let Some(text) = self.option(name)? else { return Ok(None) };
         text.parse().map(Some).map_err(|_| format!("{name} {text}: not a number that fits"))
@@ -171,11 +192,12 @@ fn parse_plain(first: &str, words: &mut Words) -> Result<Verb, String> {
         "status" => Verb::Status { json: words.flag("--json") },
         "link" => parse_link(words)?,
         "cloud" => {
-            let what = words.need("what to do with cloudcore (kill or start)")?;
+            let what = words.need("what to do with cloudcore (kill, start or drain)")?;
             let n = words.next().map(|n| n.parse().map_err(|_| format!("cloudcore {n:?}: not a number")));
             match what.as_str() {
                 "kill" => Verb::CloudKill(n.transpose()?),
                 "start" => Verb::CloudStart(n.transpose()?),
+                "drain" => Verb::CloudDrain(n.transpose()?),
                 _ => return Err(format!("cloud {what}: no such verb")),
             }
         }
@@ -192,9 +214,24 @@ fn parse_plain(first: &str, words: &mut Words) -> Result<Verb, String> {
             }
             Verb::ImageAdd(name, files)
         }
+        "sim" => {
+            let nodes = words.number("--nodes")?.ok_or("sim: --nodes N is missing")?;
+            if !(1..=MAX_SIMULATED).contains(&nodes) {
+                return Err(format!("--nodes {nodes}: 1 to {MAX_SIMULATED} are wanted"));
+            }
+            let cloud = words.option("--cloud")?.map(|address| endpoint(&address)).transpose()?;
+            Verb::Sim(nodes, cloud)
+        }
         "help" | "--help" | "-h" => Verb::Help,
         _ => return Err(format!("{first}: no such verb; `lab help` lists them")),
     })
+}
+
+/// `HOST:PORT`, or the whole address as `lab status` says it.
+fn endpoint(address: &str) -> Result<Endpoint, String> {
+    let whole =
+        if address.contains("://") { address.to_owned() } else { format!("wss://{address}{}", link::PATH) };
+    whole.parse().map_err(|error| format!("--cloud {address}: {error}"))
 }
 
 fn parse_up(words: &mut Words) -> Result<UpOptions, String> {
@@ -208,13 +245,19 @@ fn parse_up(words: &mut Words) -> Result<UpOptions, String> {
     if edges.is_some_and(|edges| edges > 253) {
         return Err("--edges: a lab holds 253 edges".into());
     }
+    let clouds = words.number::<u32>("--clouds")?;
+    if clouds.is_some_and(|clouds| !(1..=MAX_CLOUDS).contains(&clouds)) {
+        return Err(format!("--clouds: a lab holds 1 to {MAX_CLOUDS} cloudcores"));
+    }
     Ok(UpOptions {
         edges,
+        clouds,
         runtime,
         kubeconfig: words.option("--kubeconfig")?.map(PathBuf::from),
         bin: words.option("--bin")?.map(PathBuf::from),
         audit: words.flag("--audit"),
         stock: false,
+        control_plane: words.options("--set")?,
         bare: words.flag("--bare"),
     })
 }
@@ -303,11 +346,16 @@ mod tests {
     fn up_takes_its_options_in_any_order() {
         let options = UpOptions {
             edges: Some(3),
+            clouds: Some(2),
             runtime: Some(Runtime::Current),
             kubeconfig: Some("k".into()),
             ..UpOptions::default()
         };
-        check("up --containerd 2.2 --kubeconfig k --edges 3", "target/lab", Verb::Up(Box::new(options)));
+        check(
+            "up --containerd 2.2 --clouds 2 --kubeconfig k --edges 3",
+            "target/lab",
+            Verb::Up(Box::new(options)),
+        );
     }
 
     #[test]
@@ -328,6 +376,7 @@ mod tests {
         refused("fly", "fly");
         refused("up --edges many", "--edges many");
         refused("up --edges 254", "253");
+        refused("up --clouds 0", "1 to");
         refused("up --containerd 1.7", "--containerd 1.7");
         refused("up --edges", "--edges needs a value");
         refused("down now", "now");
@@ -340,13 +389,27 @@ mod tests {
         refused("link shape x --jitter 5", "jitter");
         refused("cloud kill first", "first");
         refused("image add app:1", "no FILE");
+        refused("sim", "--nodes N");
+        refused("sim --nodes 0", "--nodes 0");
+        refused("sim --nodes 5 --cloud nowhere", "--cloud nowhere");
         refused("--dir", "--dir needs a value");
+    }
+
+    #[test]
+    fn a_simulation_has_a_size_and_perhaps_an_address() {
+        let endpoint: Endpoint = "wss://198.18.0.1:10000/v1/connect".parse().unwrap();
+        check("sim --nodes 50", "target/lab", Verb::Sim(50, None));
+        let line = "sim --cloud 198.18.0.1:10000 --nodes 10000 --dir a";
+        check(line, "a", Verb::Sim(10_000, Some(endpoint.clone())));
+        let line = "sim --nodes 1 --cloud=wss://198.18.0.1:10000/v1/connect";
+        check(line, "target/lab", Verb::Sim(1, Some(endpoint)));
     }
 
     #[test]
     fn numbers_and_names() {
         check("cloud kill", "target/lab", Verb::CloudKill(None));
         check("cloud start 2", "target/lab", Verb::CloudStart(Some(2)));
+        check("cloud drain 2", "target/lab", Verb::CloudDrain(Some(2)));
         check("status --json", "target/lab", Verb::Status { json: true });
         check(
             "image add app:1 a b",

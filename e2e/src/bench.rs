@@ -13,6 +13,7 @@ use serde_json::json;
 use crate::host;
 
 mod core;
+mod fleet;
 mod sample;
 mod watch;
 
@@ -28,8 +29,15 @@ const fn core(name: &'static str, unit: &'static str) -> Figure {
     Figure { name, unit, group: "core" }
 }
 
+const fn fleet(name: &'static str, unit: &'static str) -> Figure {
+    Figure { name, unit, group: "fleet" }
+}
+
+/// Nodes of the largest fleet.
+const NODES: usize = 10_000;
+
 /// Every figure, in the order of measuring.
-const FIGURES: [Figure; 14] = [
+const FIGURES: [Figure; 27] = [
     core("agent_binary", "MiB"),
     core("cloud_binary", "MiB"),
     core("cloud_rss", "MiB"),
@@ -44,6 +52,19 @@ const FIGURES: [Figure; 14] = [
     core("reconnect_after_hole_90s", "s"),
     core("reconnect_pods_ready", "s"),
     core("powerloss_to_running_10", "s"),
+    fleet("resync_bytes_0", "B"),
+    fleet("resync_bytes_1", "B"),
+    fleet("resync_bytes_100", "B"),
+    fleet("configmap_1000_nodes_p50", "s"),
+    fleet("configmap_1000_nodes_p99", "s"),
+    fleet("pod_create_p99", "s"),
+    fleet("session_memory", "KiB"),
+    fleet("cloud_rss_10k", "MiB"),
+    fleet("heartbeat_cpu_10k", "%"),
+    fleet("apiserver_cpu_10k", "%"),
+    fleet("reconnect_10k", "s"),
+    fleet("reconnect_10k_rss", "MiB"),
+    fleet("api_writes_per_delivery", "1"),
 ];
 
 /// What was asked.
@@ -52,6 +73,14 @@ struct Options {
     wanted: Vec<Figure>,
     json: bool,
     dir: PathBuf,
+    /// Nodes of the largest fleet; with fewer than [`NODES`] the figures are not those that `docs/figures.md` means.
+    nodes: usize,
+}
+
+impl Options {
+    fn want(&self, group: &str) -> bool {
+        self.wanted.iter().any(|figure| figure.group == group)
+    }
 }
 
 /// What was measured: all runs of each figure.
@@ -90,7 +119,14 @@ pub fn main(arguments: &[String]) -> ExitCode {
     };
     let wanted = |name: &str| options.wanted.iter().any(|figure| figure.name == name);
     let mut results = Results::default();
-    let ended = core::measure(&options.dir, &wanted, &mut results);
+    let mut ended = Ok(());
+    if options.want("core") {
+        ended = core::measure(&options.dir, &wanted, &mut results);
+    }
+    if options.want("fleet") {
+        let measured = fleet::measure(&options.dir, options.nodes, &wanted, &mut results);
+        ended = ended.and(measured);
+    }
     for figure in &options.wanted {
         print(figure, &mut results, options.json);
     }
@@ -111,6 +147,7 @@ pub fn main(arguments: &[String]) -> ExitCode {
 
 fn parse(arguments: &[String]) -> Result<Options> {
     let (mut names, mut json, mut dir) = (Vec::new(), false, Path::new("target/bench").to_owned());
+    let mut nodes = NODES;
     let mut words = arguments.iter();
     while let Some(word) = words.next() {
         match word.as_str() {
@@ -119,8 +156,12 @@ fn parse(arguments: &[String]) -> Result<Options> {
                 Some(given) => dir = given.into(),
                 None => bail!("--dir needs a directory"),
             },
+            "--nodes" => match words.next().and_then(|given| given.parse().ok()) {
+                Some(given @ 1..=NODES) => nodes = given,
+                _ => bail!("--nodes needs a number up to {NODES}"),
+            },
             flag if flag.starts_with('-') => {
-                bail!("'{flag}' is not understood; usage: hack/bench [NAME…] [--json]")
+                bail!("'{flag}' is not understood; usage: hack/bench [NAME…] [--json] [--nodes N]")
             }
             name => names.push(name.to_owned()),
         }
@@ -132,7 +173,7 @@ fn parse(arguments: &[String]) -> Result<Options> {
     let chosen = |figure: &Figure| {
         names.is_empty() || names.iter().any(|name| name == figure.name || name == figure.group)
     };
-    Ok(Options { wanted: FIGURES.into_iter().filter(chosen).collect(), json, dir })
+    Ok(Options { wanted: FIGURES.into_iter().filter(chosen).collect(), json, dir, nodes })
 }
 
 fn print(figure: &Figure, results: &mut Results, as_json: bool) {
@@ -176,6 +217,8 @@ mod tests {
         };
         assert_eq!(count(&[]).unwrap(), FIGURES.len());
         assert_eq!(count(&["core"]).unwrap(), 14);
+        assert_eq!(count(&["fleet", "--nodes", "200"]).unwrap(), 13);
+        assert!(count(&["fleet", "--nodes", "0"]).is_err());
         assert_eq!(count(&["agent_rss", "--json"]).unwrap(), 1);
         assert!(count(&["nonsense"]).is_err());
         assert!(count(&["--nonsense"]).is_err());

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 
 use crate::args::{self, Request, Verb};
 use crate::lab::Lab;
-use crate::{host, node, relay};
+use crate::{balance, fleet, host, node, relay};
 
 /// Runs `lab` with what follows its name: 0 done, 1 failed, 2 not understood; with `kubectl` and `edge exec`
 /// the program's own status.
@@ -18,6 +18,7 @@ pub fn main(arguments: &[String]) -> ExitCode {
     let inner = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["node-init"] => Some(node::init()),
         ["relay", order, near, far] => Some(relay::run(Path::new(order), near, far)),
+        ["balance", dir] => Some(balance::run(Path::new(dir))),
         _ => None,
     };
     if let Some(result) = inner {
@@ -68,9 +69,11 @@ fn carry_out(request: &Request) -> Result<ExitCode> {
         Verb::LinkShape(name, shape) => lab.edge(name).shape(*shape)?,
         Verb::CloudKill(n) => lab.kill_cloud(*n)?,
         Verb::CloudStart(n) => lab.start_cloud(*n)?,
+        Verb::CloudDrain(n) => lab.drain_cloud(*n)?,
         Verb::ImageAdd(name, files) => {
             lab.add_image(name, &files.iter().map(|file| &**file).collect::<Vec<&Path>>())?;
         }
+        Verb::Sim(nodes, cloud) => fleet::sim::run(&lab, *nodes, cloud.clone())?,
         Verb::Help => say(args::USAGE)?,
     }
     Ok(ExitCode::SUCCESS)

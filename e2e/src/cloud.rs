@@ -1,4 +1,5 @@
-//! The cloudcores of a lab: processes on the host, acting under the permissions of their own manifest.
+//! The cloudcores of a lab: processes on the host, acting under the permissions of their own manifest. Several of them
+//! stand behind one more address, as behind a Service ([`crate::balance`]), and edges know only that.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -12,19 +13,26 @@ use serde_json::json;
 use crate::lab::Lab;
 use crate::proc::Process;
 use crate::state::{self, CloudState, Hold};
-use crate::{host, spawn};
+use crate::{balance, host, spawn};
 
 /// cloudcore's namespace in the cluster.
 pub const NAMESPACE: &str = "skerry-system";
 /// The ports of the first cloudcore on the lab's host address; each further one has them 100 higher.
 const LINK_PORT: u16 = 10_000;
 const JOIN_PORT: u16 = 10_002;
+/// The ports that stand for all of them, where there are several.
+pub(crate) const SHARED_PORTS: (u16, u16) = (9_000, 9_002);
+/// Most cloudcores of a lab.
+pub const MAX_CLOUDS: u32 = 9;
+/// How long one may take to end when it is asked to: longer than it allows itself.
+const DRAIN: Duration = Duration::from_mins(1);
 /// Loopback ports for metrics: one block of 16 per network, below the ports that the kernel gives out itself.
 const ADMIN_PORTS: u16 = 20_000;
 
 impl Lab {
-    /// Applies cloudcore's permissions and makes the kubeconfig that every cloudcore of the lab uses.
-    pub(crate) fn prepare_cloud(&self) -> Result<()> {
+    /// Applies cloudcore's permissions, makes the kubeconfig that every cloudcore of the lab uses, and writes down at
+    /// least so many of them.
+    pub(crate) fn prepare_cloud(&self, clouds: u32) -> Result<()> {
         let manifest = self.dir().join("manifests/rbac.yaml").display().to_string();
         self.kubectl(&["apply", "-f", &manifest])?;
         let token = self.kubectl(&["-n", NAMESPACE, "create", "token", "cloudcore", "--duration=8760h"])?;
@@ -39,10 +47,42 @@ impl Lab {
         let path = self.dir().join("clouds/kubeconfig");
         state::write_atomically(&path, &serde_json::to_vec(&kubeconfig)?)?;
         fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
-        if self.clouds().is_empty() {
+        let known = u32::try_from(self.clouds().len())?;
+        for _ in known..clouds.max(1) {
             self.add_cloud()?;
         }
-        Ok(())
+        self.configure_clouds()
+    }
+
+    /// Makes the cloudcores as many as this, whether there are more or fewer, all of them ready.
+    ///
+    /// # Errors
+    /// One does not end, or does not become ready.
+    pub fn set_clouds(&self, clouds: u32) -> Result<()> {
+        let known = u32::try_from(self.clouds().len())?;
+        for _ in known..clouds.max(1) {
+            self.add_cloud()?;
+        }
+        for cloud in self.clouds().into_iter().filter(|cloud| cloud.n > clouds.max(1)) {
+            self.drain_cloud(Some(cloud.n))?;
+            fs::remove_dir_all(self.cloud_home(cloud.n))?;
+        }
+        self.configure_clouds()?;
+        self.start_cloud(None)
+    }
+
+    /// Writes every cloudcore's configuration; one that runs with another is ended in good order, to be started anew.
+    fn configure_clouds(&self) -> Result<()> {
+        let clouds = self.clouds();
+        let shared = clouds.len() > 1;
+        for cloud in &clouds {
+            let (path, config) = (self.cloud_config(cloud.n), self.cloud_settings(cloud, shared)?);
+            if fs::read(&path).ok().as_ref() != Some(&config) {
+                self.drain_cloud(Some(cloud.n))?;
+                state::write_atomically(&path, &config)?;
+            }
+        }
+        if shared { balance::start(self) } else { balance::stop(self) }
     }
 
     /// Writes down one more cloudcore, without starting it.
@@ -56,25 +96,25 @@ impl Lab {
         let (link_port, join_port) = (LINK_PORT + step, JOIN_PORT + step);
         let cloud = CloudState { n, process: None, link_port, join_port, admin_port };
         fs::create_dir_all(self.cloud_home(n))?;
-        self.write_cloud_config(&cloud)?;
         state::save(&self.cloud_home(n).join("cloud.json"), &cloud)
     }
 
-    fn write_cloud_config(&self, cloud: &CloudState) -> Result<()> {
+    fn cloud_settings(&self, cloud: &CloudState, shared: bool) -> Result<Vec<u8>> {
         let address = self.id()?.host_address();
+        let (link, join) = if shared { SHARED_PORTS } else { (cloud.link_port, cloud.join_port) };
         let config = json!({
             "kubeconfig": self.dir().join("clouds/kubeconfig"),
             "namespace": NAMESPACE,
             "listen": format!("{address}:{}", cloud.link_port),
             "join": format!("{address}:{}", cloud.join_port),
             "admin": format!("127.0.0.1:{}", cloud.admin_port),
-            "endpoints": [format!("wss://{address}:{}/v1/connect", cloud.link_port)],
-            "joinEndpoints": [format!("https://{address}:{}", cloud.join_port)],
+            "endpoints": [format!("wss://{address}:{link}/v1/connect")],
+            "joinEndpoints": [format!("https://{address}:{join}")],
             "serverNames": [address.to_string()],
             "replica": format!("cloudcore-{}", cloud.n),
         });
         // JSON is YAML too.
-        state::write_atomically(&self.cloud_config(cloud.n), &serde_json::to_vec_pretty(&config)?)
+        Ok(serde_json::to_vec_pretty(&config)?)
     }
 
     /// The folder of one cloudcore.
@@ -119,6 +159,25 @@ impl Lab {
         for cloud in clouds {
             if let Some(process) = cloud.process {
                 process.kill()?;
+            }
+            state::save(
+                &self.cloud_home(cloud.n).join("cloud.json"),
+                &CloudState { process: None, ..cloud },
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Asks all cloudcores, or the Nth, to end, and returns when they have: what a rolling update does to one.
+    ///
+    /// # Errors
+    /// There is none, or it does not end.
+    pub fn drain_cloud(&self, n: Option<u32>) -> Result<()> {
+        let _lock = state::lock(&self.dir().join("clouds/lock"), Hold::Alone)?;
+        for cloud in self.chosen(n)? {
+            if let Some(process) = cloud.process {
+                process.signal(rustix::process::Signal::TERM)?;
+                host::wait(&format!("end of cloudcore {}", cloud.n), DRAIN, || Ok(!process.alive()))?;
             }
             state::save(
                 &self.cloud_home(cloud.n).join("cloud.json"),
@@ -174,7 +233,7 @@ impl Lab {
         let log = self.cloud_log(cloud.n);
         let ready = ready.with_context(|| format!("cloudcore {}; see {}", cloud.n, log.display()))?;
         ensure!(ready, "cloudcore {} ended at once; see {}", cloud.n, log.display());
-        Ok(())
+        balance::wait_for(self, cloud.link_port)
     }
 
     /// Makes a join token with `cloudcore token create` and these arguments, such as `--node edge-1`.

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
+use crate::fleet::SIMULATED;
 use crate::lab::Lab;
 use crate::{host, spawn};
 
@@ -22,7 +23,10 @@ impl Lab {
     }
 
     /// Starts the control plane, or goes on with the one that runs, and returns when it is ready.
-    pub(crate) fn start_cluster(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// It does not become ready.
+    pub fn start_cluster(&self) -> Result<()> {
         let state = self.state()?;
         if state.foreign_kubeconfig.is_some() {
             return self.kubectl(&["version"]).map(drop).context("the given cluster does not answer");
@@ -34,11 +38,30 @@ impl Lab {
         if !state.stock {
             argv.extend(FASTER);
         }
+        for flag in &state.control_plane {
+            argv.extend(["--set", flag]);
+        }
         if state.audit {
             argv.push("--audit");
         }
         let mut command = spawn::joined(&self.host_group()?.entrances(None), &spawn::words(&argv));
         host::finish(command.stdin(Stdio::null())).map(drop)
+    }
+
+    /// Stops the control plane in good order; its data stays, and [`Self::start_cluster`] goes on with it.
+    ///
+    /// # Errors
+    /// It is another one than the lab's own, or does not stop.
+    pub fn stop_cluster(&self) -> Result<()> {
+        ensure!(self.state()?.foreign_kubeconfig.is_none(), "the cluster is not the lab's own");
+        host::progress("control plane: stopping");
+        let home = self.dir().join("cluster").display().to_string();
+        host::run(&[self.cluster_program().as_str(), "down", "--dir", &home]).map(drop)
+    }
+
+    /// Where etcd keeps the cluster's state; to be copied, and put back, only while the control plane is stopped.
+    pub fn etcd_data(&self) -> PathBuf {
+        self.dir().join("cluster/etcd")
     }
 
     /// The cluster admin's kubeconfig.
@@ -97,6 +120,9 @@ impl Lab {
             {
                 host::progress(&format!("{error:#}"));
             }
+        }
+        if let Err(error) = self.kubectl(&["delete", "nodes", "-l", SIMULATED, "--timeout=600s"]) {
+            host::progress(&format!("{error:#}"));
         }
         if let Err(error) = self.kubectl(&["delete", "--ignore-not-found", "--timeout=60s", "-f", &manifest])
         {

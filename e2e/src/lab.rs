@@ -26,7 +26,9 @@ pub struct Lab {
 pub struct UpOptions {
     /// Edges `edge-1` to this number; `None` is one in a new lab, and those that are there in an old one.
     pub edges: Option<u32>,
-    /// Their containerd; `None` is Debian's, or what the lab was made with.
+    /// At least so many cloudcores; `None` is one in a new lab, and those that are there in an old one.
+    pub clouds: Option<u32>,
+    /// The edges' containerd; `None` is Debian's, or what the lab was made with.
     pub runtime: Option<Runtime>,
     /// Use this cluster and start none.
     pub kubeconfig: Option<PathBuf>,
@@ -34,6 +36,8 @@ pub struct UpOptions {
     pub audit: bool,
     /// The control plane keeps upstream's own rate limits: slower to start, and fit to be measured with.
     pub stock: bool,
+    /// Flags of the control plane, as `COMPONENT=--FLAG=VALUE`; those of the lab as it was made count.
+    pub control_plane: Vec<String>,
     /// Nodes only, without control plane and agents: for tests of the testbed itself.
     pub bare: bool,
     /// Where cloudcore and edgecore are taken from; `None` is beside this program.
@@ -68,7 +72,7 @@ impl Lab {
         if !state.bare {
             programs.install_product(&lab.dir)?;
             lab.start_cluster()?;
-            lab.prepare_cloud()?;
+            lab.prepare_cloud(options.clouds.unwrap_or(1))?;
             lab.start_cloud(None)?;
         }
         let present = lab.edge_names();
@@ -110,6 +114,7 @@ impl Lab {
                 foreign_kubeconfig,
                 audit: options.audit,
                 stock: options.stock,
+                control_plane: options.control_plane.clone(),
                 bare: options.bare,
             },
         };

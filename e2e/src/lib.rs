@@ -6,13 +6,15 @@
 //!
 //! * [`lab`], [`edge`], [`power`], [`link`], [`cloud`], [`cluster`] are what callers use. A [`Lab`] or [`Edge`]
 //!   holds no state: the command line, tests and several threads may work on one lab at once.
-//! * [`node`], [`containerd`], [`disk`], [`wire`], [`cgroup`], [`spawn`], [`proc`], [`registry`] do the work.
+//! * [`balance`], [`node`], [`containerd`], [`disk`], [`wire`], [`cgroup`], [`spawn`], [`proc`], [`registry`] do the work.
+//! * [`fleet`] is thousands of simulated edges that speak the real protocol.
 //! * [`names`], [`shape`], [`tar`], [`image`], [`args`], [`status`] are pure.
 //!
 //! Absent on purpose: simulated runtimes, fake API servers, and anything that listens beyond loopback and the
 //! lab's own addresses. The product's crates know nothing of this one.
 
 pub mod args;
+pub mod balance;
 pub mod bench;
 pub mod cgroup;
 pub mod cli;
@@ -23,6 +25,7 @@ pub mod cri;
 pub mod demo;
 pub mod disk;
 pub mod edge;
+pub mod fleet;
 pub mod guard;
 pub mod host;
 pub mod image;
@@ -46,6 +49,7 @@ pub mod view;
 pub mod wire;
 
 pub use edge::Edge;
+pub use fleet::Fleet;
 pub use guard::TestLab;
 pub use lab::{Lab, UpOptions};
 pub use shape::Shape;

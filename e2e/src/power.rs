@@ -51,6 +51,20 @@ impl Edge {
         Ok(())
     }
 
+    /// Puts a new machine in its place: off, with an empty disk, and a stranger to the cluster, which is not told.
+    /// [`Edge::ensure_ready`] installs it.
+    ///
+    /// # Errors
+    /// As for [`Edge::power_off`], or the disk cannot be made.
+    pub fn replace(&self) -> Result<()> {
+        self.power_off()?;
+        let _lock = self.lock()?;
+        let known = self.state()?;
+        std::fs::remove_file(self.disk())?;
+        disk::create(&self.disk(), known.disk_mib)?;
+        self.save(&EdgeState { joined: false, images: Vec::new(), ..known })
+    }
+
     /// Makes the node's namespaces, file system and network, and starts nothing in it.
     ///
     /// # Errors

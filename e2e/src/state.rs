@@ -55,6 +55,9 @@ pub struct LabState {
     /// Whether the control plane keeps upstream's own rate limits.
     #[serde(default)]
     pub stock: bool,
+    /// Flags of the control plane, as `COMPONENT=--FLAG=VALUE`.
+    #[serde(default)]
+    pub control_plane: Vec<String>,
     /// Whether the lab is nodes only, without a control plane and without agents.
     pub bare: bool,
 }

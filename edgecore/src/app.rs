@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Every arrow but those of sync and cri stays when the link is cut. The tasks: `cri` (asks the runtime how it does),
-//! `pods`, `node`, `facts`, `sync`, `admin`, `readiness`, and `store`, which ends the process when the database turns
+//! `pods`, `node`, `facts`, `sync`, `admin`, `local`, `readiness`, and `store`, which ends the process when the database turns
 //! out to be damaged, so that the next start sets it aside.
 
 use std::convert::Infallible;
@@ -30,6 +30,7 @@ use tokio::sync::watch;
 use crate::config::{EdgeConfig, bundle_path, identity_path};
 use crate::facts::Source;
 use crate::health::Listener;
+use crate::local::Local;
 use crate::lock;
 
 /// Version of the agent.
@@ -75,7 +76,7 @@ impl Parts {
     async fn open(config: EdgeConfig, shutdown: Shutdown) -> anyhow::Result<Self> {
         let clock = Clock::system();
         clock.not_before(built());
-        let opened = Store::open(&config.state_dir, clock.clone())?;
+        let opened = Store::open_with(&config.state_dir, clock.clone(), config.limits())?;
         if let Some(aside) = opened.set_aside {
             tracing::error!(aside = %aside.display(), "the store was damaged and begins anew: what runs is adopted when the cloud has sent what should");
         }
@@ -96,6 +97,7 @@ impl Parts {
         let (runtime_state, planned) = watch::channel(RuntimeState::default());
         self.spawn_sync(&mut tasks, &registry)?;
         self.spawn_node(&mut tasks, runtime_state)?;
+        tasks.spawn("local", self.local().serve(self.shutdown.clone()));
         let Self { shutdown, store, cri, monitor, admin, alive, .. } = self;
 
         let health = cri.health();
@@ -127,7 +129,11 @@ impl Parts {
                 endpoints,
                 identity: identity_path(&config.state_dir),
                 bundle: bundle_path(&config.state_dir),
-                link: link::Config { clock: clock.clone(), ..link::Config::default() },
+                link: link::Config {
+                    clock: clock.clone(),
+                    proxies: link::Proxies::from_variables(kit::config::env)?,
+                    ..link::Config::default()
+                },
             },
             store: store.clone(),
             clock: clock.clone(),
@@ -179,6 +185,16 @@ impl Parts {
         };
         tasks.spawn("pods", edgecore_pods::io::run(engine, shutdown.clone()));
         Ok(())
+    }
+
+    fn local(&self) -> Local {
+        Local {
+            path: self.config.local_socket.clone(),
+            node: self.config.node_name.clone(),
+            store: self.store.clone(),
+            link: self.status.clone(),
+            clock: self.clock.clone(),
+        }
     }
 
     fn node_config(&self) -> NodeConfig {

@@ -2,14 +2,16 @@
 //! is wrong (`EX_CONFIG`: a supervisor need not try again).
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::bail;
 use clap::{Args, Parser, Subcommand};
+use edgecore_store::Store;
 use kit::{Clock, Shutdown};
 
 use crate::config::EdgeConfig;
-use crate::{app, join, memory};
+use crate::{app, join, local, lock, memory, status};
 
 const FAILED: u8 = 1;
 const BAD_CONFIG: u8 = 78;
@@ -28,6 +30,8 @@ enum Command {
     Join(JoinArgs),
     /// Runs the node, in the foreground.
     Run(RunArgs),
+    /// Tells how the node, its link and what waits for the cloud do.
+    Status(StatusArgs),
     /// Prints the version.
     Version,
 }
@@ -58,12 +62,26 @@ struct RunArgs {
     config: PathBuf,
 }
 
+#[derive(Debug, Args)]
+struct StatusArgs {
+    /// The configuration.
+    #[arg(long, default_value = "/etc/skerry/edgecore.yaml")]
+    config: PathBuf,
+    /// One line of JSON.
+    #[arg(long)]
+    json: bool,
+}
+
 /// Does what was typed.
 pub fn main() -> ExitCode {
     match Cli::try_parse() {
         Ok(cli) => match cli.command {
             Command::Join(args) => end(&join_cluster(&args)),
             Command::Run(args) => run(&args),
+            Command::Status(args) => match read_config(&args.config) {
+                Ok(config) => end(&tell_status(&config, args.json)),
+                Err(code) => code,
+            },
             Command::Version => {
                 say(&format!("edgecore {}", app::VERSION));
                 ExitCode::SUCCESS
@@ -82,14 +100,32 @@ fn join_cluster(args: &JoinArgs) -> anyhow::Result<()> {
     runtime.block_on(join::run(args, Clock::system(), &mut say))
 }
 
+/// The configuration, or what to exit with after the complaint.
+fn read_config(path: &Path) -> Result<EdgeConfig, ExitCode> {
+    kit::config::read(path).map_err(|error| {
+        complain(&format!("{}: {}", path.display(), kit::errors::chain(&error)));
+        ExitCode::from(BAD_CONFIG)
+    })
+}
+
+fn tell_status(config: &EdgeConfig, json: bool) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let view = match runtime.block_on(local::status(&config.local_socket))? {
+        Some(view) => view,
+        None if lock::is_held(&config.state_dir) => {
+            bail!("edgecore runs and does not serve {} (yet)", config.local_socket.display());
+        }
+        None => status::stopped(&config.node_name, Store::peek(&config.state_dir, &config.limits())?),
+    };
+    say(&if json { serde_json::to_string(&view.status)? } else { status::text(&view) });
+    Ok(())
+}
+
 fn run(args: &RunArgs) -> ExitCode {
     memory::settle();
-    let config: EdgeConfig = match kit::config::read(&args.config) {
+    let config = match read_config(&args.config) {
         Ok(config) => config,
-        Err(error) => {
-            complain(&format!("{}: {}", args.config.display(), kit::errors::chain(&error)));
-            return ExitCode::from(BAD_CONFIG);
-        }
+        Err(code) => return code,
     };
     kit::telemetry::init(config.log_format, config.log_level);
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -146,6 +182,8 @@ mod tests {
             "edgecore join TOKEN --node-name n --config /c --state-dir /s --containerd unix:///x",
             "edgecore run",
             "edgecore run --config /c",
+            "edgecore status",
+            "edgecore status --json --config /c",
             "edgecore version",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");

@@ -4,12 +4,19 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use edgecore_store::Limits;
 use kit::config::Config;
 use kit::telemetry::{LogFormat, LogLevel};
 use link::Endpoint;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use queues::{Queues, StreamQueue, WhenFull};
+
+mod queues;
+
+/// Longest path of a Unix socket that the kernel takes.
+const LONGEST_SOCKET: usize = 107;
 /// Most pods that may be asked for: with more, nobody has tried it.
 const MOST_PODS: u32 = 500;
 
@@ -27,6 +34,10 @@ pub struct EdgeConfig {
     pub containerd: String,
     /// Where `/livez`, `/readyz` and `/metrics` are served: a loopback address.
     pub admin: SocketAddr,
+    /// Where `edgecore status` asks the running agent: a Unix socket, for root and the agent's own user.
+    pub local_socket: PathBuf,
+    /// How much may wait for the cloud.
+    pub queues: Queues,
     /// Where logs of containers lie.
     pub pod_logs_dir: PathBuf,
     /// Where links to them lie, for log collectors.
@@ -59,6 +70,8 @@ impl Default for EdgeConfig {
             endpoints: Vec::new(),
             containerd: "unix:///run/containerd/containerd.sock".to_owned(),
             admin: SocketAddr::from((Ipv4Addr::LOCALHOST, 10551)),
+            local_socket: PathBuf::from("/run/skerry/edgecore.sock"),
+            queues: Queues::default(),
             pod_logs_dir: PathBuf::from("/var/log/pods"),
             log_links_dir: PathBuf::from("/var/log/containers"),
             cni_conf_dir: PathBuf::from("/etc/cni/net.d"),
@@ -86,6 +99,7 @@ impl Config for EdgeConfig {
             ("logLinksDir", &self.log_links_dir),
             ("cniConfDir", &self.cni_conf_dir),
             ("resolvConf", &self.resolv_conf),
+            ("localSocket", &self.local_socket),
         ] {
             if !path.is_absolute() {
                 problems.push(format!("{key}: {} is not an absolute path", path.display()));
@@ -105,6 +119,10 @@ impl Config for EdgeConfig {
         if !self.admin.ip().is_loopback() {
             problems.push(format!("admin: {} is not a loopback address", self.admin));
         }
+        if self.local_socket.as_os_str().len() > LONGEST_SOCKET {
+            problems.push(format!("localSocket: longer than {LONGEST_SOCKET} bytes"));
+        }
+        problems.extend(self.queues.problems());
         if !(1..=MOST_PODS).contains(&self.max_pods) {
             problems.push(format!("maxPods: {} is not from 1 to {MOST_PODS}", self.max_pods));
         }
@@ -113,6 +131,13 @@ impl Config for EdgeConfig {
         }
         problems.extend(edgecore_node::label_problems(&self.labels));
         problems
+    }
+}
+
+impl EdgeConfig {
+    /// How much may wait for the cloud.
+    pub(crate) fn limits(&self) -> Limits {
+        self.queues.limits()
     }
 }
 
@@ -192,6 +217,7 @@ mod tests {
             containerd: "tcp://1.2.3.4".to_owned(),
             admin: "0.0.0.0:1".parse().unwrap(),
             max_pods: 0,
+            local_socket: PathBuf::from(format!("/{}", "x".repeat(LONGEST_SOCKET))),
             cluster_domain: "..".to_owned(),
             labels: BTreeMap::from([("a b".to_owned(), String::new())]),
             ..EdgeConfig::default()
@@ -204,6 +230,7 @@ mod tests {
             "containerd:",
             "admin:",
             "maxPods:",
+            "localSocket:",
             "clusterDomain:",
             "labels:",
         ] {

@@ -1,4 +1,5 @@
-//! The agent of an edge node: `edgecore join` makes a node a member of a cluster, `edgecore run` runs it.
+//! The agent of an edge node: `edgecore join` makes a node a member of a cluster, `edgecore run` runs it,
+//! `edgecore status` tells how it does.
 //!
 //! [`app`] is the only place where the parts know of each other. Everything that lasts is in the store or in the
 //! state directory, so the process may be killed at any moment: containers go on, and the next start finds them.
@@ -7,8 +8,10 @@ pub mod app;
 pub mod cli;
 pub mod config;
 pub mod join;
+pub mod status;
 
 mod facts;
 mod health;
+mod local;
 mod lock;
 mod memory;

@@ -45,6 +45,14 @@ pub(crate) fn take(state_dir: &Path) -> anyhow::Result<Lock> {
     }
 }
 
+/// Whether an agent holds the lock. Nothing is made.
+pub(crate) fn is_held(state_dir: &Path) -> bool {
+    let file = File::open(state_dir.join("lock"));
+    file.is_ok_and(|file| {
+        flock(&file, FlockOperation::NonBlockingLockShared) == Err(rustix::io::Errno::WOULDBLOCK)
+    })
+}
+
 /// Takes the lock as [`take`] does, but waits a while for an agent that is being killed: until its last thread is out of
 /// the kernel, which a slow disk may hold up, the lock is still its own.
 pub(crate) async fn take_over(state_dir: &Path, clock: &Clock) -> anyhow::Result<Lock> {
@@ -77,10 +85,13 @@ mod tests {
     fn the_second_is_refused_until_the_first_is_gone() {
         let dir = tempfile::tempdir().unwrap();
         let state = dir.path().join("deep/state");
+        assert!(!is_held(&state), "nobody was here");
         let first = take(&state).unwrap();
+        assert!(is_held(&state));
         let error = take(&state).unwrap_err().to_string();
         assert!(error.contains("another edgecore"), "{error}");
         drop(first);
+        assert!(!is_held(&state));
         take(&state).unwrap();
     }
 }

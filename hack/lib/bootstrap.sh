@@ -36,6 +36,7 @@ mkfs.ext4 e2fsprogs
 nsenter util-linux
 losetup mount
 gcc gcc
+g++ g++
 /usr/include/stdlib.h libc6-dev
 make make
 curl curl

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cloudcore_index::Index;
+use cloudcore_index::{Index, Object};
 use cloudcore_kube::{Client, KubeError, path};
 use kit::tasks::Group;
 use kit::{Backoff, Clock};
@@ -148,7 +148,7 @@ impl Inner {
         let mut forbidden = 0;
         loop {
             // Each time anew: the pod may have ended since.
-            self.check(node, asked)?;
+            self.check(node, asked).await?;
             let error = match client.create::<Value>(&path, &token::request(asked)).await {
                 Ok(answer) => {
                     return serde_json::to_vec(&answer).map_err(|_| Denied {
@@ -169,13 +169,18 @@ impl Inner {
         }
     }
 
-    fn check(&self, node: &str, asked: &TokenRequest) -> Result<(), Denied> {
+    async fn check(&self, node: &str, asked: &TokenRequest) -> Result<(), Denied> {
         let pod = self.index.object(Kind::Pod, &asked.pod_uid);
         let Some((object, detail)) = pod.as_ref().and_then(|pod| Some((pod, pod.pod()?))) else {
             return Err(Denied { status: 404, reason: format!("pod {} does not exist", asked.pod_uid) });
         };
-        let body =
-            object.json().map_err(|error| Denied { status: 503, reason: kit::errors::chain(&error) })?;
+        // What is asked must not tell whether a pod of another node exists, nor cost a request.
+        let own = *detail.node == *node;
+        let body = match object.json() {
+            Some(body) => body.map_err(|error| unavailable(&error))?,
+            None if own => self.read(object).await?,
+            None => Vec::new(),
+        };
         let pod = PodFacts {
             key: &object.key,
             node: &detail.node,
@@ -185,6 +190,26 @@ impl Inner {
         };
         token::check(node, asked, &pod)
     }
+}
+
+impl Inner {
+    /// The pod as the API server has it: its body is kept only where it had to be sent. Another one of that name is none.
+    async fn read(&self, pod: &Object) -> Result<Vec<u8>, Denied> {
+        let path = path::PODS.object(&pod.key.namespace, &pod.key.name);
+        let found: Value = match self.client.get(&path).await {
+            Ok(found) => found,
+            Err(error) if error.is_not_found() => Value::Null,
+            Err(error) => return Err(unavailable(&error)),
+        };
+        if found.pointer("/metadata/uid").and_then(Value::as_str) != Some(&*pod.uid) {
+            return Err(Denied { status: 404, reason: format!("pod {} does not exist", pod.uid) });
+        }
+        serde_json::to_vec(&found).map_err(|error| unavailable(&error))
+    }
+}
+
+fn unavailable(error: &(dyn std::error::Error + 'static)) -> Denied {
+    Denied { status: 503, reason: kit::errors::chain(error) }
 }
 
 /// The API server's refusal, as one of the statuses that a call may end in.

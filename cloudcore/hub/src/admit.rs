@@ -9,6 +9,9 @@ const MAX_TEXT: usize = 253;
 /// Most entries taken in a list of `Hello`.
 const MAX_LIST: usize = 64;
 
+/// No session has a higher number: a node that opens one each millisecond gets there in a hundred thousand years.
+const MAX_EPOCH: u64 = 1 << 52;
+
 /// What the cloud's side of the terms is.
 #[derive(Debug, Clone)]
 pub struct Terms {
@@ -34,6 +37,14 @@ pub fn admit(hello: &Hello, certified: &str, terms: &Terms) -> Result<Agreed, Re
     };
     if let Some(field) = oversized(hello) {
         return refuse(RefusedCode::Other, format!("{field} in Hello is longer than the limit"), 60_000);
+    }
+    if hello.last_epoch > MAX_EPOCH {
+        // Taken, it would stand in the Lease, and no later session of the node could be newer.
+        return refuse(
+            RefusedCode::Other,
+            format!("last_epoch {} in Hello is no session's", hello.last_epoch),
+            60_000,
+        );
     }
     if hello.node_name != certified {
         let reason = format!(
@@ -126,6 +137,7 @@ mod tests {
             code(&Hello { boot_id: "x".repeat(1000), ..hello() }, &terms()),
             RefusedCode::Other as i32
         );
+        assert_eq!(code(&Hello { last_epoch: u64::MAX, ..hello() }, &terms()), RefusedCode::Other as i32);
         let unlisted = Terms { unlisted: vec![Kind::Pod], ..terms() };
         assert_eq!(code(&hello(), &unlisted), RefusedCode::NotReady as i32);
         assert!(admit(&hello(), "edge-1", &Terms { unlisted: vec![Kind::Secret], ..terms() }).is_ok());

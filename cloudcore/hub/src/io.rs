@@ -1,6 +1,8 @@
 //! The hub: accepts edges and serves their sessions.
 
+mod bodies;
 mod catch_up;
+mod door;
 mod health;
 mod lease;
 mod live;
@@ -17,18 +19,22 @@ use cloudcore_kube::Client;
 use cloudcore_kube::watch::WatchHandle;
 use kit::tasks::Group;
 use kit::{Backoff, Clock, Shutdown};
-use link::Listener;
+use link::{Accepted, Listener};
 use thiserror::Error;
 use wire::Kind;
 
+use bodies::Bodies;
+use catch_up::Newest;
+use door::Door;
 pub use health::Health;
 
+use crate::drain;
 use crate::identity::Identities;
 use crate::metrics::Metrics;
 use crate::registry::Registry;
 use crate::upstream::Upstream;
 
-/// How long sessions may take to say goodbye.
+/// How long sessions may take to say goodbye, once all of them were asked to.
 const FAREWELL: Duration = Duration::from_secs(4);
 
 /// Why nothing can be had of an edge.
@@ -114,16 +120,22 @@ pub(crate) struct Inner<I, U> {
     parts: Parts<I, U>,
     config: HubConfig,
     registry: Registry,
+    door: Door,
+    newest: Newest,
+    bodies: Bodies,
     shutdown: Shutdown,
 }
 
 impl<I: Identities, U: Upstream> Hub<I, U> {
     /// A hub without sessions.
     pub fn new(parts: Parts<I, U>, config: HubConfig, shutdown: Shutdown) -> Self {
-        Self { inner: Arc::new(Inner { parts, config, registry: Registry::default(), shutdown }) }
+        let door = Door::new(parts.clock.clone(), parts.metrics.clone());
+        let (registry, newest, bodies) = (Registry::default(), Newest::default(), Bodies::new());
+        Self { inner: Arc::new(Inner { parts, config, registry, door, newest, bodies, shutdown }) }
     }
 
-    /// Accepts and serves edges until shutdown is asked for; then says goodbye to every one.
+    /// Accepts and serves edges until shutdown is asked for; then sends them to the other replicas, batch by batch, and
+    /// serves those that wait for their turn as before.
     pub async fn run(&self, mut listener: Listener) -> Result<(), HubError> {
         let group = Group::new("sessions", self.inner.config.max_sessions);
         let shutdown = self.inner.shutdown.clone();
@@ -135,12 +147,9 @@ impl<I: Identities, U: Upstream> Hub<I, U> {
             let inner = Arc::clone(&self.inner);
             let address = accepted.address();
             let started = group.spawn(async move {
-                match Box::pin(accepted.handshake()).await {
-                    Ok(connection) => open::serve(inner, connection).await,
-                    Err(error) => {
-                        inner.parts.metrics.refused.get_or_create(&reason("handshake")).inc();
-                        tracing::warn!(peer = %error.peer, reason = error.reason, "connection refused");
-                    }
+                // Boxed: what it takes to open a session is many times what an idle one keeps.
+                if let Some(session) = Box::pin(inner.open(accepted)).await {
+                    session.run().await;
                 }
             });
             if !started {
@@ -149,16 +158,26 @@ impl<I: Identities, U: Upstream> Hub<I, U> {
             }
         }
         drop(listener);
-        self.inner.registry.stop_all("cloudcore shuts down");
-        let farewell = async {
-            while !group.is_empty() {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
+        let drained = tokio::time::timeout(drain::WINDOW + FAREWELL, self.drain(&group)).await;
+        if drained.is_err() {
             tracing::warn!(sessions = group.len(), "sessions did not end in time");
         }
         Ok(())
+    }
+
+    async fn drain(&self, group: &Group) {
+        let Inner { registry, parts, .. } = &*self.inner;
+        let batch = drain::batch(registry.len());
+        tracing::info!(sessions = registry.len(), batch, "sending edges to other replicas");
+        // Also those whose session was being opened meanwhile. Whoever only connected and says nothing is not waited for.
+        let mut quiet = Duration::ZERO;
+        while !group.is_empty() && quiet < FAREWELL {
+            let retry = || drain::retry_after_ms(kit::random::unit());
+            let told = registry.stop_some(batch, "cloudcore shuts down", retry);
+            parts.metrics.drained.inc_by(told as u64);
+            quiet = if told == 0 && registry.len() == 0 { quiet + drain::GAP } else { Duration::ZERO };
+            tokio::time::sleep(drain::GAP).await;
+        }
     }
 
     /// Ends the sessions, and the identities, of Nodes that are deleted, until shutdown is asked for.
@@ -191,6 +210,18 @@ impl<I: Identities, U: Upstream> Hub<I, U> {
 }
 
 impl<I: Identities, U: Upstream> Inner<I, U> {
+    /// Makes a session of whoever came, where it may have one.
+    async fn open(self: Arc<Self>, accepted: Accepted) -> Option<live::Live<I, U>> {
+        match self.door.handshake(accepted).await {
+            Ok(connection) => open::open_session(self, connection).await,
+            Err((why, error)) => {
+                self.parts.metrics.refused.get_or_create(&reason(why)).inc();
+                tracing::warn!(peer = %error.peer, reason = error.reason, "connection refused");
+                None
+            }
+        }
+    }
+
     /// The Node is gone: its key opens no session any more, and the session that is open ends. Tried until it is
     /// written, or the process ends; the next `Hello` of that edge tries again.
     async fn revoke(&self, node: &str) {

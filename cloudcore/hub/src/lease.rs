@@ -3,6 +3,8 @@
 //! `holderIdentity` stays the node's name, as node-lifecycle expects; which replica holds the session, and its
 //! number, stand in annotations. Every write carries the resourceVersion it was based on.
 
+use std::time::Duration;
+
 use cloudcore_kube::node_lease;
 use kit::WallTime;
 use serde_json::{Value, json};
@@ -11,6 +13,23 @@ pub use cloudcore_kube::node_lease::{EPOCH, NAMESPACE, REPLICA};
 
 /// Seconds after which the Lease is taken for abandoned; upstream's kubelet says the same.
 pub(crate) const DURATION_SECONDS: u32 = 40;
+
+/// The Lease is renewed by a heartbeat when the last renewal is so old: a little less than a beat, as a kubelet does.
+const RENEW_AFTER: Duration = Duration::from_millis(9_500);
+/// A replica with more sessions than this renews each Lease at every second beat only: half of [`DURATION_SECONDS`].
+const MANY: usize = 1_000;
+const RENEW_AFTER_OF_MANY: Duration = Duration::from_millis(19_500);
+
+/// How old the last renewal must be for the next one, on a replica with so many sessions.
+pub(crate) const fn renew_after(sessions: usize) -> Duration {
+    if sessions > MANY { RENEW_AFTER_OF_MANY } else { RENEW_AFTER }
+}
+
+/// How old the Lease that a session opened with counts: of many sessions that open at one instant half renew a beat
+/// earlier than the others. `random` in [0, 1).
+pub(crate) fn head_start(random: f64) -> Duration {
+    if random < 0.5 { RENEW_AFTER_OF_MANY.saturating_sub(RENEW_AFTER) } else { Duration::ZERO }
+}
 
 /// Who holds a session, as the Lease says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -54,7 +73,7 @@ pub fn renewed(mut lease: Value, node: &str, now: WallTime) -> Value {
         if let Some(spec) = spec.as_object_mut() {
             spec.insert("holderIdentity".to_owned(), Value::from(node));
             spec.insert("leaseDurationSeconds".to_owned(), Value::from(DURATION_SECONDS));
-            spec.insert("renewTime".to_owned(), Value::from(micro_time(now)));
+            spec.insert("renewTime".to_owned(), Value::from(now.micro_rfc3339()));
         }
     }
     lease
@@ -85,12 +104,6 @@ fn put(
     }
 }
 
-/// As the API writes times with microseconds.
-fn micro_time(now: WallTime) -> String {
-    let seconds = now.rfc3339();
-    format!("{}.{:06}Z", seconds.trim_end_matches('Z'), now.0.rem_euclid(1000) * 1000)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,6 +119,18 @@ mod tests {
         assert_eq!((epoch, holder(&second)), (2, Holder { epoch: 2, replica: "r2".into() }));
         // The Lease was deleted, and the edge remembers.
         assert_eq!(open(None, "n", "r1", 7, now).1, 8);
+    }
+
+    #[test]
+    fn many_leases_are_renewed_less_often_and_never_too_late() {
+        assert_eq!(renew_after(1), renew_after(MANY));
+        assert!(renew_after(MANY + 1) > renew_after(MANY));
+        // One renewal may fail, and the next still comes in time.
+        let beat = Duration::from_secs(10);
+        assert!(renew_after(usize::MAX) + beat < Duration::from_secs(DURATION_SECONDS.into()));
+        // Who has a head start renews a beat earlier, and not at the first.
+        assert_eq!(renew_after(MANY + 1).checked_sub(head_start(0.0)), Some(renew_after(1)));
+        assert_eq!(head_start(0.9), Duration::ZERO);
     }
 
     #[test]

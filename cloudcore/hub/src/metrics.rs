@@ -49,10 +49,20 @@ pub struct Metrics {
     pub opened: Counter,
     /// Sessions refused.
     pub refused: Family<ReasonLabel, Counter>,
+    /// Sessions being opened.
+    pub opening: Gauge,
+    /// TLS handshakes under way.
+    pub handshakes: Gauge,
+    /// Seconds after which the last edge that had to wait was told to come again.
+    pub come_again: Gauge<f64, std::sync::atomic::AtomicU64>,
+    /// Sessions that were sent to another replica, since this one ends.
+    pub drained: Counter,
     /// Objects that an edge could not apply.
     pub rejected: Family<KindLabel, Counter>,
     /// Times that an edge held something else than was believed.
     pub drift: Counter,
+    /// Times that everything was compared: as the session opened, or for a difference found later.
+    pub resyncs: Family<ReasonLabel, Counter>,
     /// Writes of Leases.
     pub lease_writes: Family<ResultLabel, Counter>,
 }
@@ -65,6 +75,18 @@ impl Metrics {
         registry.register("skerry_hub_sessions", "Sessions open", self.sessions.clone());
         registry.register("skerry_hub_sessions_opened", "Sessions opened", self.opened.clone());
         registry.register("skerry_hub_sessions_refused", "Sessions refused", self.refused.clone());
+        registry.register("skerry_hub_sessions_opening", "Sessions being opened", self.opening.clone());
+        registry.register("skerry_hub_handshakes", "TLS handshakes under way", self.handshakes.clone());
+        registry.register(
+            "skerry_hub_come_again_seconds",
+            "Time after which the last edge that had to wait was told to come again",
+            self.come_again.clone(),
+        );
+        registry.register(
+            "skerry_hub_sessions_drained",
+            "Sessions sent elsewhere at the end",
+            self.drained.clone(),
+        );
         registry.register(
             "skerry_hub_objects_rejected",
             "Objects that an edge could not apply",
@@ -74,6 +96,11 @@ impl Metrics {
             "skerry_hub_drift",
             "Times an edge held something else than believed",
             self.drift.clone(),
+        );
+        registry.register(
+            "skerry_hub_resyncs",
+            "Times everything was compared, by why: the session opened, or drift was found",
+            self.resyncs.clone(),
         );
         registry.register("skerry_hub_lease_writes", "Writes of node Leases", self.lease_writes.clone());
     }

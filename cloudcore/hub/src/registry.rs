@@ -7,6 +7,9 @@ use link::Streams;
 use tokio::sync::Notify;
 use wire::GoAway;
 
+/// Why a session ends whose node has a newer one.
+pub(crate) const NEWER: &str = "a newer session of this node was opened";
+
 /// Sessions by node.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
@@ -36,6 +39,10 @@ impl Stop {
         self.asked.notify_one();
     }
 
+    fn is_asked(&self) -> bool {
+        self.farewell.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     /// Returns when the end is asked for.
     pub(crate) async fn asked(&self) -> GoAway {
         loop {
@@ -60,7 +67,7 @@ impl Registry {
             if other.epoch > entry.epoch {
                 return false;
             }
-            other.stop.ask("a newer session of this node was opened", 0);
+            other.stop.ask(NEWER, 0);
         }
         sessions.insert(Arc::clone(node), entry);
         true
@@ -78,8 +85,15 @@ impl Registry {
         self.sessions().get(node).cloned()
     }
 
-    /// Ends every session.
-    pub(crate) fn stop_all(&self, reason: &str) {
-        self.sessions().values().for_each(|entry| entry.stop.ask(reason, 0));
+    /// How many sessions are open.
+    pub(crate) fn len(&self) -> usize {
+        self.sessions().len()
+    }
+
+    /// Ends so many sessions that were not asked to end yet; how many it were.
+    pub(crate) fn stop_some(&self, most: usize, reason: &str, retry_after_ms: impl Fn() -> u32) -> usize {
+        let sessions = self.sessions();
+        let left = sessions.values().filter(|entry| !entry.stop.is_asked()).take(most);
+        left.map(|entry| entry.stop.ask(reason, retry_after_ms())).count()
     }
 }

@@ -147,6 +147,8 @@ pub struct Session {
     /// known before.
     podless: bool,
     drifts: u64,
+    /// What could not be sent at the last pump.
+    lacking: Vec<Arc<Object>>,
 }
 
 impl Session {
@@ -172,6 +174,7 @@ impl Session {
             sync_due: false,
             podless: true,
             drifts: 0,
+            lacking: Vec::new(),
         };
         for (kind, uid, version) in desired.snapshot() {
             if session.kinds.contains(&kind) {
@@ -278,6 +281,16 @@ impl Session {
         std::mem::replace(&mut self.drifts, 0)
     }
 
+    /// Objects that could not be sent at the last [`Session::pump`], since their bodies are not here.
+    pub fn lacking(&self) -> &[Arc<Object>] {
+        &self.lacking
+    }
+
+    /// They are here now; the next [`Session::pump`] tells what is still missing.
+    pub fn lacks_nothing(&mut self) {
+        self.lacking.clear();
+    }
+
     /// When [`Session::pump`] has something to do by itself.
     pub const fn deadline(&self) -> Option<Elapsed> {
         self.compare_at
@@ -285,6 +298,7 @@ impl Session {
 
     /// What is to be sent now: as much as fits the window, and nothing from a session that was superseded.
     pub fn pump(&mut self, desired: &impl Desired, now: Elapsed) -> Vec<Outgoing> {
+        self.lacking.clear();
         if !desired.is_current() {
             return Vec::new();
         }
@@ -297,8 +311,9 @@ impl Session {
             return Vec::new();
         }
         let mut out = Vec::new();
-        let work = order::work(&mut self.dirty, &self.held, desired);
-        let mut sent_all = true;
+        let (work, lacking) = order::work(&mut self.dirty, &self.held, desired);
+        let mut sent_all = lacking.is_empty();
+        self.lacking = lacking;
         for step in work {
             if self.window_is_full() {
                 sent_all = false;
@@ -332,10 +347,10 @@ impl Session {
         self.last_frame += 1;
         self.sync_due = true;
         let (key, version, outgoing, bytes) = match step {
-            order::Step::Upsert(object) => {
+            order::Step::Upsert(object, body) => {
                 let key = (object.key.kind, Arc::clone(&object.uid));
-                let bytes = object.body.data.len() + 256;
-                let frame = order::upsert(&object, self.last_frame);
+                let bytes = body.data.len() + 256;
+                let frame = order::upsert(&object, &body, self.last_frame);
                 (
                     key,
                     Some(object.version),

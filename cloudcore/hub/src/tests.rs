@@ -1,3 +1,4 @@
 //! The session against a model of an edge.
 
+mod admission;
 mod session;

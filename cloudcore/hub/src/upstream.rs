@@ -103,6 +103,8 @@ pub trait Upstream: Send + Sync + 'static {
     fn call(&self, origin: &Origin, call: Call);
     /// The edge cannot apply an object.
     fn rejected(&self, origin: &Origin, rejected: &Rejected);
+    /// The session is about to be over, and why, for people. [`Upstream::closed`] follows.
+    fn ending(&self, _origin: &Origin, _reason: &str) {}
     /// The session is over.
     fn closed(&self, origin: &Origin);
 }

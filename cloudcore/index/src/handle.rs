@@ -35,10 +35,25 @@ pub struct Dirty {
     pub statuses: BTreeSet<(Kind, Arc<str>)>,
 }
 
+/// How much is known of a kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    /// Objects.
+    pub objects: usize,
+    /// Those of them whose body is kept.
+    pub bodies: usize,
+}
+
 impl Index {
-    /// An index that knows nothing yet.
+    /// An index that knows nothing yet, and keeps everything it is told of.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// One that keeps bodies only of what nodes want that are followed here; see [`Subscription::get`].
+    pub fn with_own_bodies() -> Self {
+        let shared = Shared { state: Mutex::new(State::new(true)), ..Shared::default() };
+        Self { shared: Arc::new(shared) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -105,6 +120,23 @@ impl Index {
         self.state().named(kind, namespace, name).cloned()
     }
 
+    /// Whether some node that is followed wants the body of this version of an object, and it is missing.
+    pub fn lacks(&self, kind: Kind, uid: &str, version: Version) -> bool {
+        self.state().lacks(kind, uid, version)
+    }
+
+    /// Takes an object as the API server has it for one whose body is missing here. What is of another version, or
+    /// wanted by nobody, is not kept: a watch brings it in its turn. The error says what cannot be read.
+    pub fn offer(&self, kind: Kind, raw: &[u8]) -> Result<(), String> {
+        let draft = Draft::read(kind, raw)?;
+        if !self.state().lacks(kind, &draft.uid, draft.version) {
+            return Ok(());
+        }
+        let body = draft.pack(None)?;
+        self.state().keep_body(kind, &draft.uid, draft.version, body);
+        Ok(())
+    }
+
     /// What the edge owns of the statuses of a node's objects (its pods and the Node itself), by hash.
     pub fn statuses(&self, node: &str) -> Vec<(Kind, Arc<str>, Version)> {
         self.state().statuses(node)
@@ -123,9 +155,9 @@ impl Index {
     }
 
     /// Numbers of objects known, by kind.
-    pub fn counts(&self) -> Vec<(Kind, usize)> {
+    pub fn counts(&self) -> Vec<(Kind, Counts)> {
         let state = self.state();
-        KINDS.into_iter().map(|kind| (kind, state.kind(kind).objects.len())).collect()
+        KINDS.into_iter().map(|kind| (kind, state.counts(kind))).collect()
     }
 
     /// Follows a node from now on; whoever followed it before is cut off.
@@ -163,9 +195,10 @@ impl Subscription {
         self.index.state().snapshot(&self.node)
     }
 
-    /// An object of the desired set.
+    /// An object of the desired set. Its body may be missing ([`Index::with_own_bodies`]): then it is to be read from
+    /// the API server and offered ([`Index::offer`]); the subscription wakes when it is there.
     pub fn get(&self, kind: Kind, uid: &str) -> Option<Arc<Object>> {
-        self.index.state().followed(&self.node, self.id)?.get(kind, uid).cloned()
+        self.index.state().of_set(&self.node, self.id, kind, uid)
     }
 
     /// Whether nobody else follows the node by now. Once somebody does, this one sees an empty set.
@@ -216,9 +249,12 @@ impl Observer for KindObserver {
     fn applied(&self, raw: &[u8]) -> Result<(), String> {
         // Parsed and packed outside of the lock; there is one watch a kind, so nobody else changes the old one.
         let draft = Draft::read(self.kind, raw)?;
-        let old = self.index.object(self.kind, &draft.uid);
-        let object = draft.pack(old.as_deref())?;
-        self.index.state().apply(&Arc::new(object));
+        let (old, wanted) = {
+            let state = self.index.state();
+            (state.object(self.kind, &draft.uid).cloned(), state.wants_body(&draft))
+        };
+        let body = if wanted { Some(draft.pack(old.as_deref())?) } else { None };
+        self.index.state().apply(&Arc::new(draft.finish(body)));
         Ok(())
     }
 
@@ -258,6 +294,11 @@ impl Observer for KindObserver {
 
 #[cfg(test)]
 impl Index {
+    /// Number of objects whose body is kept.
+    pub(crate) fn bodies(&self) -> usize {
+        self.counts().into_iter().map(|(_, counts)| counts.bodies).sum()
+    }
+
     /// Whether no node wants anything.
     pub(crate) fn is_unwatched(&self) -> bool {
         self.state().is_unwatched()

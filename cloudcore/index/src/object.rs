@@ -9,7 +9,7 @@ use wire::{Body, Kind, ObjectKey, Version};
 use crate::kinds;
 
 /// An object, projected to what the edge acts on.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Object {
     /// Kind, namespace, name.
     pub key: ObjectKey,
@@ -17,8 +17,8 @@ pub struct Object {
     pub uid: Arc<str>,
     /// Hash of the canonical body.
     pub version: Version,
-    /// The body, packed for the wire.
-    pub body: Arc<Body>,
+    /// The body, packed for the wire; `None` where no node that is connected here wanted it when it was read.
+    pub body: Option<Arc<Body>>,
     /// ResourceVersion it was last seen at: a hint, and the precondition of status writes.
     pub resource_version: Box<str>,
     /// What else is known of it.
@@ -86,9 +86,9 @@ impl Object {
         }
     }
 
-    /// The body as JSON text.
-    pub fn json(&self) -> Result<Vec<u8>, wire::BodyError> {
-        self.body.unpack()
+    /// The body as JSON text; `None` where it is not kept here.
+    pub fn json(&self) -> Option<Result<Vec<u8>, wire::BodyError>> {
+        self.body.as_ref().map(|body| body.unpack())
     }
 }
 
@@ -130,14 +130,24 @@ impl Draft {
         Ok(Self { key, uid, version, canonical, resource_version, detail })
     }
 
-    /// Packs it; an equal body that is packed already is shared.
-    pub(crate) fn pack(self, old: Option<&Object>) -> Result<Object, String> {
-        let body = match old {
-            Some(old) if old.version == self.version => Arc::clone(&old.body),
-            _ => Arc::new(Body::pack(&self.canonical).map_err(|error| kit::errors::chain(&error))?),
-        };
+    /// The node it belongs to, where it is a pod.
+    pub(crate) fn pod_node(&self) -> Option<&str> {
+        if let Detail::Pod(pod) = &self.detail { Some(&pod.node) } else { None }
+    }
+
+    /// The body, packed; an equal one that is packed already is shared.
+    pub(crate) fn pack(&self, old: Option<&Object>) -> Result<Arc<Body>, String> {
+        let old = old.filter(|old| old.version == self.version);
+        match old.and_then(|old| old.body.clone()) {
+            Some(body) => Ok(body),
+            None => Ok(Arc::new(Body::pack(&self.canonical).map_err(|error| kit::errors::chain(&error))?)),
+        }
+    }
+
+    /// The object with this body, or without one.
+    pub(crate) fn finish(self, body: Option<Arc<Body>>) -> Object {
         let Self { key, uid, version, resource_version, detail, .. } = self;
-        Ok(Object { key, uid, version, body, resource_version, detail })
+        Object { key, uid, version, body, resource_version, detail }
     }
 }
 

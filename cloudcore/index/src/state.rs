@@ -1,5 +1,6 @@
 //! Everything the index knows, and how it changes.
 
+mod bodies;
 mod interest;
 mod node_set;
 
@@ -43,6 +44,8 @@ pub(crate) struct State {
     /// Names of Nodes that were deleted and not yet taken.
     pub(crate) deleted_nodes: BTreeSet<Arc<str>>,
     subscriptions: u64,
+    /// Bodies are kept of what connected nodes want, and of nothing else.
+    own_bodies: bool,
 }
 
 /// The name part of a key.
@@ -55,6 +58,11 @@ const fn place(kind: Kind) -> usize {
 }
 
 impl State {
+    /// Knows nothing yet. `own_bodies`: bodies are kept of what connected nodes want, and of nothing else.
+    pub(crate) fn new(own_bodies: bool) -> Self {
+        Self { own_bodies, ..Self::default() }
+    }
+
     pub(crate) const fn kind(&self, kind: Kind) -> &KindState {
         &self.kinds[place(kind)]
     }
@@ -104,7 +112,8 @@ impl State {
         let uid = Arc::clone(&object.uid);
         let state = self.kind_mut(kind);
         let old = state.objects.insert(Arc::clone(&uid), Arc::clone(object));
-        let certain = state.unreadable.remove(&*uid) && state.unreadable.is_empty();
+        let healed = state.unreadable.remove(&*uid);
+        let certain = healed && state.unreadable.is_empty();
         let former = state.by_name.insert(name.clone(), Arc::clone(&uid)).filter(|former| **former != *uid);
         if kind == Kind::Pod {
             self.pod_changed(old.as_deref(), Some(object));
@@ -117,6 +126,10 @@ impl State {
         let was = old.and_then(|old| old.status_hash());
         if object.status_hash() != was {
             self.status_changed(object);
+        }
+        if healed {
+            // Without a body it was as good as none: who follows looks again, also where the version is the same.
+            self.nodes.values_mut().for_each(|set| set.look_again(kind, &uid));
         }
         if certain {
             self.wake_all();
@@ -221,8 +234,11 @@ impl State {
     /// Stops following a node, unless somebody else follows it by now.
     pub(crate) fn unsubscribe(&mut self, node: &str, id: u64) {
         if self.nodes.get(node).is_some_and(|set| set.id == id) {
-            self.nodes.remove(node);
+            let set = self.nodes.remove(node);
             self.unwant_all(&node.into());
+            for (kind, uid, _) in set.map(|set| set.snapshot()).unwrap_or_default() {
+                self.drop_body(kind, &uid);
+            }
         }
     }
 
@@ -235,8 +251,12 @@ impl State {
     fn reconcile(&mut self, node: &str, kind: Kind, uid: &str) {
         let object = self.object(kind, uid).cloned();
         let wanted = object.filter(|object| self.is_wanted(node, object));
+        let version = wanted.map(|object| object.version);
         if let Some(set) = self.nodes.get_mut(node) {
-            set.put(kind, uid, wanted);
+            set.put(kind, uid, version);
+        }
+        if version.is_none() {
+            self.drop_body(kind, uid);
         }
     }
 

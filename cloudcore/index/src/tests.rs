@@ -1,6 +1,7 @@
 //! Tests of the index as a whole: it is fed with objects as the API server writes them.
 
 mod absence;
+mod bodies;
 mod model;
 mod projection;
 

@@ -16,6 +16,8 @@ pub(crate) const SECRET_TYPE: &str = "skerry.io/join-token";
 /// Most uses one token may have: they are listed in its Secret.
 const MAX_USES: u32 = 5_000;
 const MAX_TTL: Duration = Duration::from_hours(365 * 24);
+/// How long a token is kept after it expired, in milliseconds.
+const KEPT_MS: i64 = 60 * 60 * 1000;
 /// Names of users shown in a refusal.
 const SHOWN: usize = 5;
 
@@ -125,6 +127,16 @@ pub(crate) fn usage(grant: &Grant, asked: &Asked<'_>, now: WallTime) -> Result<U
     let mut used = grant.used.clone();
     used.push(this);
     Ok(Usage::Record(used))
+}
+
+/// Whether nobody needs the token any more: a node that comes late still hears for a while that it has expired.
+pub(crate) fn is_spent(grant: &Grant, now: WallTime) -> bool {
+    now >= grant.expires.plus_millis(KEPT_MS)
+}
+
+/// The id in the name of a Secret that keeps a token.
+pub(crate) fn id_of(secret_name: &str) -> Option<&str> {
+    secret_name.strip_prefix("join-token-")
 }
 
 /// The name of the Secret that keeps a token; `None` where that cannot be a token's id.

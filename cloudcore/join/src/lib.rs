@@ -6,7 +6,7 @@
 //!   used it with which key ([`create_token`]);
 //! - ConfigMap `node-identity-NAME`: the one key that is this node, or that it was revoked ([`Identities`]).
 //!
-//! Using a token, and taking a name, are compare-and-swaps on resourceVersions. What is allowed is decided by pure
+//! Tokens that expired are collected ([`sweep`], for the leader alone). Using a token, and taking a name, are compare-and-swaps on resourceVersions. What is allowed is decided by pure
 //! functions (`grant`, `record`); `io` only reads, asks them and writes. [`JoinServer`] answers `POST /v1/join` over
 //! TLS without a client certificate: bodies, time and rates are bounded, and every refusal says why in one line.
 //!
@@ -23,7 +23,9 @@ mod record;
 pub use errors::{JoinError, Refusal};
 pub use grant::TokenSpec;
 pub use io::{
-    Api, Denied, Identities, Join, JoinServer, ServeError, authority, create_token, identity_watch,
+    Api, Denied, Identities, Join, JoinServer, ServeError, Swept, authority, create_token, identity_watch,
+    sweep,
 };
 pub use metrics::Metrics;
 pub use names::serving_names;
+pub use record::identity_record;

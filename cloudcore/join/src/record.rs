@@ -145,6 +145,20 @@ pub(crate) fn to_object(record: &Record, namespace: &str, resource_version: Opti
     json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data })
 }
 
+/// A new record, as a ConfigMap to be created: for whoever may write into cloudcore's namespace, and so vouches for the
+/// key by itself. `node_uid` is the UID of the node's Node.
+pub fn identity_record(node: &str, spki: Spki, node_uid: &str, namespace: &str, now: WallTime) -> Value {
+    let record = Record {
+        node: node.to_owned(),
+        spki,
+        generation: 1,
+        bound: now,
+        node_uid: Some(node_uid.to_owned()),
+        revoked: None,
+    };
+    to_object(&record, namespace, None)
+}
+
 /// Reads a record.
 pub(crate) fn from_object(object: &Value) -> Result<Record, JoinError> {
     let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();

@@ -13,6 +13,7 @@ use http::{HeaderValue, Method};
 use kube::config::{Config, KubeConfigOptions, Kubeconfig};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::Semaphore;
 
 use acting::Acting;
 pub use acting::Impersonation;
@@ -24,6 +25,10 @@ use crate::error::KubeError;
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest answer that is not a list, in bytes: several times the largest object etcd takes.
 const MAX_ANSWER: usize = 16 << 20;
+
+/// Requests under way at once, watches aside. Each is a connection of its own, which is kept for a while: ten thousand
+/// edges that come back at one instant would be ten thousand descriptors more, and no sooner served.
+const AT_ONCE: usize = 64;
 
 /// How a patch is to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +46,8 @@ pub struct Client {
     server: Arc<str>,
     acting: Option<Acting>,
     impersonation: Arc<Impersonation>,
+    /// One permit for each request under way; waited for in turn.
+    turns: Arc<Semaphore>,
 }
 
 impl fmt::Debug for Client {
@@ -70,13 +77,15 @@ impl Client {
         config.connect_timeout = Some(Duration::from_secs(5));
         let server = config.cluster_url.to_string().into();
         let inner = kube::Client::try_from(config).map_err(|source| KubeError::Setup(Box::new(source)))?;
-        Ok(Self { inner, server, acting: None, impersonation: Arc::default() })
+        let turns = Arc::new(Semaphore::new(AT_ONCE));
+        Ok(Self { inner, server, acting: None, impersonation: Arc::default(), turns })
     }
 
     /// A client of an API server that a simulation plays.
     #[cfg(feature = "testing")]
     pub fn simulated(inner: kube::Client) -> Self {
-        Self { inner, server: "simulated".into(), acting: None, impersonation: Arc::default() }
+        let turns = Arc::new(Semaphore::new(AT_ONCE));
+        Self { inner, server: "simulated".into(), acting: None, impersonation: Arc::default(), turns }
     }
 
     /// The API server's URL, for people.
@@ -168,6 +177,8 @@ impl Client {
         limit: usize,
     ) -> Result<Bytes, KubeError> {
         let request = format!("{method} {path}");
+        // Never closed. Whoever waits in vain gives up by itself.
+        let _turn = self.turns.acquire().await;
         let exchanged = async {
             let response = self.send(method, path, body).await?;
             exchange::collect(&request, response.into_body(), limit).await

@@ -5,6 +5,7 @@
 //!   and NodeRestriction judge what is written for it.
 //! - [`watch`]: guarded list-and-watch loops. One malformed object never stalls a kind; a kind that cannot be listed
 //!   or watched says so, and nothing is taken for deleted that was not seen to be deleted.
+//! - [`leader`]: of several replicas one leads, and what only it does starts and ends with its term.
 //! - [`path`]: where objects live.
 //! - [`reviews`]: who a bearer token is, and what it may do.
 //!
@@ -12,6 +13,7 @@
 
 pub mod client;
 pub mod error;
+pub mod leader;
 pub mod metrics;
 pub mod node_lease;
 pub mod path;

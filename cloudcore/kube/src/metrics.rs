@@ -1,8 +1,9 @@
-//! What watches count.
+//! What watches and the election count.
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 /// Labels by kind of object.
@@ -12,7 +13,7 @@ pub struct KindLabel {
     pub kind: &'static str,
 }
 
-/// Counters of all watches.
+/// Counters of all watches, and of the election.
 #[derive(Debug, Clone, Default)]
 pub struct Metrics {
     /// Items and events that could not be read.
@@ -21,6 +22,10 @@ pub struct Metrics {
     pub lists: Family<KindLabel, Counter>,
     /// Lists and watches that failed.
     pub failures: Family<KindLabel, Counter>,
+    /// 1 while this process leads.
+    pub leader: Gauge,
+    /// Times this process began to lead.
+    pub leader_terms: Counter,
 }
 
 impl Metrics {
@@ -36,6 +41,12 @@ impl Metrics {
             "skerry_index_watch_failures",
             "Lists and watches that failed",
             self.failures.clone(),
+        );
+        registry.register("skerry_leader", "Whether this replica leads", self.leader.clone());
+        registry.register(
+            "skerry_leader_terms",
+            "Times this replica began to lead",
+            self.leader_terms.clone(),
         );
     }
 }

@@ -21,3 +21,8 @@ pub fn annotation<'a>(lease: &'a Value, key: &str) -> &'a str {
 pub fn epoch(lease: &Value) -> u64 {
     annotation(lease, EPOCH).parse().unwrap_or(0)
 }
+
+/// When it was last renewed, as it stands there; empty where it never was.
+pub fn renewed(lease: &Value) -> &str {
+    lease.pointer("/spec/renewTime").and_then(Value::as_str).unwrap_or_default()
+}

@@ -7,17 +7,21 @@
 //!   deletion, or nobody knows which object it was), the kind is listed again after a while.
 //! - [`Observer::listed`] comes only after every page of a list was read. Before it, and from a list that failed,
 //!   nobody may conclude that an object is gone; nor while a watch is [`Observer::broken`].
-//! - The resourceVersion is followed per kind, also by bookmarks, so that a watch that ends goes on where it was.
+//! - The resourceVersion is followed per kind, also by bookmarks, so that a watch that ends in time goes on where it was.
+//!   One that ends before, or fails, is not gone on with: the API server may have been stopped and etcd restored from a
+//!   backup, and then a watch from where we were would be taken, and tell nothing of what changed back.
 
 mod event;
 mod io;
 mod name;
 mod page;
+mod tee;
 
 use std::collections::BTreeSet;
 
 pub use io::{Watch, WatchHandle};
 pub use name::Named;
+pub use tee::Tee;
 
 use crate::error::KubeError;
 use crate::path::Collection;

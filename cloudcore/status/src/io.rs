@@ -19,7 +19,7 @@ use wire::{Entry, EntryAck, Kind, Rejected, Report, ReportInventory, ReportRefus
 
 use crate::compare::{Compare, Shown};
 use crate::event::{self, Draft};
-use crate::metrics::Metrics;
+use crate::metrics::{Depth, Metrics};
 use crate::origin::Opened;
 use crate::queue::{Limits, Queue, Started, Supersede};
 use crate::report::{self, Key, Reported};
@@ -28,6 +28,8 @@ use crate::report::{self, Key, Reported};
 const LIMITS: Limits = Limits { running: 16, running_per_node: 4, keys_per_node: 4096 };
 /// Tasks: more than writes under way, since a task ends a little after its write.
 const TASKS: usize = 64;
+/// How long writes that are under way at the end may take.
+const LAST_WRITES: Duration = Duration::from_secs(3);
 /// UIDs in one frame.
 const ASK_AT_ONCE: usize = 256;
 /// Events about objects that one edge rejected: so many at once, then one in so long.
@@ -41,9 +43,15 @@ enum JobKey {
     Entry(u64),
 }
 
-/// What is done.
+/// What is done, and since when it is to be.
 #[derive(Debug)]
-enum Job {
+struct Job {
+    since: Elapsed,
+    task: Task,
+}
+
+#[derive(Debug)]
+enum Task {
     Report(Box<Reported>),
     /// An Event: of the journal, written as the node; or cloudcore's own.
     Event {
@@ -54,8 +62,18 @@ enum Job {
 
 impl Supersede for Job {
     fn supersede(&mut self, older: Self) {
-        if let (Self::Report(newer), Self::Report(older)) = (self, older) {
+        if let (Task::Report(newer), Task::Report(older)) = (&mut self.task, older.task) {
             newer.ids.extend(older.ids.iter().filter(|id| !newer.ids.contains(id)).collect::<Vec<_>>());
+        }
+    }
+}
+
+impl Job {
+    /// Kind of what is written.
+    fn kind(&self) -> &'static str {
+        match &self.task {
+            Task::Report(reported) => reported.object.kind.name(),
+            Task::Event { .. } => "Event",
         }
     }
 }
@@ -140,12 +158,18 @@ impl Statuses {
         Self { inner: Arc::new(Inner { client, index, clock, metrics, state, wake }) }
     }
 
-    /// Registers the counters.
+    /// Registers the counters, and the queue's depth, which is read when asked for.
     pub fn register(&self, registry: &mut Registry) {
-        self.inner.metrics.register(registry);
+        let inner = Arc::downgrade(&self.inner);
+        self.inner.metrics.register(registry, move || {
+            let inner = inner.upgrade()?;
+            let state = inner.state();
+            Some(Depth { keys: state.queue.len(), running: state.queue.running() })
+        });
     }
 
-    /// Writes until shutdown is asked for; what is under way then is given up, and comes again by itself.
+    /// Writes until shutdown is asked for, and lets what is under way then come to its end. What waits comes again by
+    /// itself, through another replica.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), Infallible> {
         let workers = Group::new("status", TASKS);
         loop {
@@ -157,11 +181,20 @@ impl Statuses {
                 }
             };
             kit::select! {
-                () = shutdown.requested() => return Ok(()),
+                () = shutdown.requested() => break,
                 () = self.inner.wake.notified() => {}
                 () = due => {}
             }
         }
+        let ended = async {
+            while !workers.is_empty() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        if tokio::time::timeout(LAST_WRITES, ended).await.is_err() {
+            tracing::warn!(writes = workers.len(), "writes were given up at the end");
+        }
+        Ok(())
     }
 
     /// A session is open: where the cluster does not show what the edge last said, the edge is asked.
@@ -207,7 +240,8 @@ impl Statuses {
                 }
                 let key = reported.key();
                 session.compare.told(&key, reported.hash);
-                if queue.push(node, JobKey::Report(key), Job::Report(Box::new(reported))).is_err() {
+                let job = Job { since: self.inner.clock.elapsed(), task: Task::Report(Box::new(reported)) };
+                if queue.push(node, JobKey::Report(key), job).is_err() {
                     session.dropped = true;
                     self.inner.metrics.count(kind, "dropped");
                 }
@@ -272,7 +306,8 @@ impl Statuses {
                     let seqs = vec![entry.seq];
                     session.opened.answers.send(EntryAck { seqs, ..EntryAck::default() }.into());
                 }
-                let job = Job::Event { draft: Box::new(draft), seq: Some(entry.seq) };
+                let task = Task::Event { draft: Box::new(draft), seq: Some(entry.seq) };
+                let job = Job { since: self.inner.clock.elapsed(), task };
                 if queue.push(node, JobKey::Entry(entry.seq), job).is_err() {
                     // Not acknowledged, so the edge keeps it for its next session.
                     self.inner.metrics.count("Event", "dropped");
@@ -304,7 +339,7 @@ impl Statuses {
         if !state.session(node, epoch).is_some_and(|session| session.may_tell(now)) {
             return;
         }
-        let job = Job::Event { draft: Box::new(draft), seq: None };
+        let job = Job { since: now, task: Task::Event { draft: Box::new(draft), seq: None } };
         if state.queue.push(node, JobKey::Rejected(uid.as_str().into()), job).is_err() {
             self.inner.metrics.count("Event", "dropped");
         }

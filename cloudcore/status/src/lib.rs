@@ -10,10 +10,12 @@
 //!   asked, at first soon and then ever more rarely.
 //! - `queue` (pure): the latest report per object, fair between nodes, so many at once.
 //! - `event` (pure): journal entries as Events.
+//! - `verdict` (pure): what comes of a request, by the API server's answer.
 //!
 //! A report is acknowledged when the API server took the write, or shows the same already; it is refused, by the API
-//! server's words, when it never will. Every status write carries the UID and the resourceVersion it was planned on,
-//! so a replica that slept cannot overwrite a newer status. When a session is over, nothing more is written for it.
+//! server's words, when it never will. Every status write carries the UID and the resourceVersion it was planned on, and
+//! between that read and the write the Lease is asked whose the node is, so a replica that slept cannot overwrite a newer
+//! status. When a session is over, nothing more is written for it.
 //!
 //! Deliberately absent: sessions, what an edge should have, and any state that outlives the process.
 
@@ -27,6 +29,7 @@ mod queue;
 mod report;
 #[cfg(test)]
 mod tests;
+mod verdict;
 
 pub use io::Statuses;
 pub use origin::{Answers, Opened};

@@ -26,6 +26,17 @@ pub(crate) enum Write {
     Delete,
 }
 
+impl Write {
+    /// As the API calls it.
+    pub(crate) const fn verb(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Status | Self::Metadata | Self::Role => "patch",
+            Self::Delete => "delete",
+        }
+    }
+}
+
 /// What to do next.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Step {

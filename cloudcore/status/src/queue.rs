@@ -56,6 +56,8 @@ pub(crate) struct Queue<K, T> {
 struct Node<K, T> {
     epoch: u64,
     running: usize,
+    /// Nothing of the node starts before.
+    not_before: Elapsed,
     jobs: BTreeMap<K, Job<T>>,
     /// Keys of `jobs` that wait and are not under way.
     order: VecDeque<K>,
@@ -90,7 +92,13 @@ impl<K: Ord + Clone, T: Supersede> Queue<K, T> {
 
     /// A session opens; what waited for an earlier one of the node is dropped.
     pub(crate) fn open(&mut self, node: &Arc<str>, epoch: u64) {
-        let fresh = Node { epoch, running: 0, jobs: BTreeMap::new(), order: VecDeque::new() };
+        let fresh = Node {
+            epoch,
+            running: 0,
+            not_before: Elapsed::default(),
+            jobs: BTreeMap::new(),
+            order: VecDeque::new(),
+        };
         self.nodes.insert(Arc::clone(node), fresh);
         self.turn.retain(|waiting| waiting != node);
     }
@@ -151,7 +159,7 @@ impl<K: Ord + Clone, T: Supersede> Queue<K, T> {
                 continue;
             }
             self.turn.push_back(Arc::clone(&name));
-            if node.running >= self.limits.running_per_node {
+            if node.running >= self.limits.running_per_node || node.not_before > now {
                 continue;
             }
             let due = |key: &K| node.jobs.get(key).is_some_and(|job| job.not_before <= now);
@@ -189,7 +197,8 @@ impl<K: Ord + Clone, T: Supersede> Queue<K, T> {
         if let Some(job) = node.jobs.get_mut(&key) {
             job.running = false;
             job.failures = job.failures.saturating_add(1);
-            job.not_before = now.plus(job.backoff.next(random).max(at_least));
+            // On top of what was asked for, or all that were told the same would come back at the same moment.
+            job.not_before = now.plus(at_least).plus(job.backoff.next(random));
             match &mut job.waiting {
                 Some(newer) => newer.supersede(item),
                 None => job.waiting = Some(item),
@@ -197,6 +206,23 @@ impl<K: Ord + Clone, T: Supersede> Queue<K, T> {
             node.order.push_back(key);
         }
         Self::wait_turn(&mut self.turn, &name, node);
+    }
+
+    /// Starts nothing of the node before then.
+    pub(crate) fn hold(&mut self, name: &str, epoch: u64, until: Elapsed) {
+        if let Some(node) = self.nodes.get_mut(name).filter(|node| node.epoch == epoch) {
+            node.not_before = node.not_before.max(until);
+        }
+    }
+
+    /// Keys that wait or are under way, of all nodes.
+    pub(crate) fn len(&self) -> usize {
+        self.nodes.values().map(|node| node.jobs.len()).sum()
+    }
+
+    /// Jobs under way.
+    pub(crate) const fn running(&self) -> usize {
+        self.running
     }
 
     /// When something that waits becomes due; `None` where nothing does, or only an end can make room.
@@ -207,8 +233,10 @@ impl<K: Ord + Clone, T: Supersede> Queue<K, T> {
         let with_room = self.turn.iter().filter_map(|name| self.nodes.get(name));
         with_room
             .filter(|node| node.running < self.limits.running_per_node)
-            .flat_map(|node| node.order.iter().filter_map(|key| node.jobs.get(key)))
-            .map(|job| job.not_before)
+            .flat_map(|node| {
+                let jobs = node.order.iter().filter_map(|key| node.jobs.get(key));
+                jobs.map(|job| job.not_before.max(node.not_before))
+            })
             .min()
     }
 

@@ -11,6 +11,9 @@ pub(crate) type Key = (Kind, Arc<str>);
 /// Longest name, namespace or UID taken from an edge, in bytes.
 pub(crate) const MAX_TEXT: usize = 253;
 
+/// What a pod's phase may be (`PodPhase` of the Kubernetes API).
+const PHASES: [&str; 5] = ["Pending", "Running", "Succeeded", "Failed", "Unknown"];
+
 /// A report that was read.
 #[derive(Debug, Clone)]
 pub(crate) struct Reported {
@@ -73,9 +76,19 @@ pub(crate) fn read(node: &str, report: Report) -> Result<Reported, String> {
     if let Some(field) = misplaced(&body) {
         return Err(wrong(&format!("status.{field} is no list of objects with what tells them apart")));
     }
+    if let Some(phase) = phase(kind, &body).filter(|phase| !PHASES.contains(phase)) {
+        // The API server takes whatever it is told here.
+        return Err(wrong(&format!("status.phase {phase:?} is none of {}", PHASES.join(", "))));
+    }
     let hash = owned::report_hash(kind, &body);
     let deleted = kind == Kind::Pod && body.get("deleted").and_then(Value::as_bool) == Some(true);
     Ok(Reported { ids: vec![id], object, uid: uid.into(), hash, deleted, body })
+}
+
+/// The phase of a pod that is reported; none where the report says none.
+fn phase(kind: Kind, body: &Value) -> Option<&str> {
+    let phase = body.get("status").filter(|_| kind == Kind::Pod)?.get("phase")?;
+    Some(phase.as_str().unwrap_or("that is no text")).filter(|phase| !phase.is_empty())
 }
 
 /// The first list whose items cannot be told apart, which would make a merge lose something.

@@ -117,7 +117,7 @@ pub(crate) fn start(replica: usize, wall_ms: i64, around: &Around) -> Shutdown {
     let shutdown = Shutdown::new();
     let way = Way { api, replica, handle: handle.clone() };
     let client = Client::simulated(kube::Client::new(way, "default"));
-    let index = Index::new();
+    let index = Index::with_own_bodies();
     let mut watches = BTreeMap::new();
     for kind in KINDS {
         let metrics = cloudcore_kube::Metrics::default();

@@ -7,7 +7,7 @@ mod wanted;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use edgecore_store::{Store, StoreError};
+use edgecore_store::{REPORTS, Store, StoreError};
 use serde_json::Value;
 use wire::{Kind, Version};
 
@@ -215,12 +215,17 @@ impl State {
             if !row.balanced() {
                 return Err(Wrong(format!("the ledger is out of balance: {row:?}")));
             }
-            let (least, most) = if row.stream == STREAM {
-                let accepted = self.told.entries.values().filter(|accepted| **accepted).count() as u64;
-                (accepted, self.told.entries.len() as u64)
-            } else {
-                (self.told.produced, u64::MAX)
+            let (least, most, waiting) = match row.stream.as_str() {
+                STREAM => {
+                    let accepted = self.told.entries.values().filter(|accepted| **accepted).count() as u64;
+                    (accepted, self.told.entries.len() as u64, store.journal(0, ALL)?.len())
+                }
+                REPORTS => (self.told.produced, u64::MAX, store.pending_reports(0, ALL)?.len()),
+                _ => (0, 0, 0),
             };
+            if row.queued != waiting as u64 {
+                return Err(Wrong(format!("{row:?}: {waiting} rows wait")));
+            }
             if row.produced < least || row.produced > most {
                 return Err(Wrong(format!("{row:?}: {least} to {most} were produced")));
             }

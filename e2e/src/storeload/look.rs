@@ -43,6 +43,14 @@ pub(super) fn look(dir: &Path, opened: &Opened) -> Result<Seen> {
             .filter(|row| !LedgerRow::balanced(row))
             .map(|row| format!("accounts out of balance: {row:?}")),
     );
+    // What is counted as queued is what is there.
+    let pending = store.pending_reports(0, 1_000_000)?.len();
+    for (stream, there) in [("events", seen.entries.len()), ("reports", pending)] {
+        let row = ledger.iter().find(|row| row.stream == stream);
+        if row.is_none_or(|row| row.queued != there as u64) {
+            seen.wrong.push(format!("{there} of {stream} are there, and the accounts say {row:?}"));
+        }
+    }
     files(dir, &mut seen)?;
     Ok(seen)
 }

@@ -1,4 +1,4 @@
-//! A relay between cloudcore and the API server that damages what passes, or refuses it, as it is told.
+//! A relay between cloudcore and the API server that damages what passes, refuses it, or holds it back, as it is told.
 //!
 //! cloudcore's kubeconfig names it in place of the API server, with a CA of the relay's own; what cloudcore sends, its
 //! token included, goes on to the API server over TLS. Watches pass line by line.
@@ -15,7 +15,9 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::client::conn::http1::SendRequest;
-use hyper::header::{ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, TRANSFER_ENCODING};
+use hyper::header::{
+    ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING,
+};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -41,6 +43,14 @@ pub(crate) struct Rules {
     pub(crate) events: Vec<Damage>,
     /// Collections whose lists and watches are refused with this status; watches that run are cut off.
     pub(crate) refuse: Vec<(&'static str, u16)>,
+    /// Writes are answered with this status; 429 and 503 with a second to wait.
+    pub(crate) writes: Option<u16>,
+    /// Nobody answers: connections and watches are cut off.
+    pub(crate) down: bool,
+    /// Statuses and Events that are written reach the API server, and its answers are lost with the connection.
+    pub(crate) lose_answers: bool,
+    /// Requests whose path holds this wait until the rule is gone, and go on to the API server only then.
+    pub(crate) hold: Option<String>,
 }
 
 /// One object, and what becomes of it.
@@ -67,6 +77,10 @@ impl Rules {
     fn refused(&self, collection: &str) -> Option<u16> {
         self.refuse.iter().find(|(refused, _)| *refused == collection).map(|(_, status)| *status)
     }
+
+    fn holds(&self, path: &str) -> bool {
+        self.hold.as_ref().is_some_and(|held| path.contains(held))
+    }
 }
 
 /// The relay; it ends when this is dropped.
@@ -83,6 +97,8 @@ struct Orders {
     rules: watch::Sender<Rules>,
     damaged: AtomicU64,
     refused: AtomicU64,
+    lost: AtomicU64,
+    held: AtomicU64,
 }
 
 impl ApiRelay {
@@ -104,7 +120,8 @@ impl ApiRelay {
             "certificate-authority-data": STANDARD.encode(authority.certificate_pem()),
         });
         let (rules, _) = watch::channel(rules);
-        let orders = Arc::new(Orders { rules, damaged: AtomicU64::new(0), refused: AtomicU64::new(0) });
+        let [damaged, refused, lost, held] = [0; 4].map(AtomicU64::new);
+        let orders = Arc::new(Orders { rules, damaged, refused, lost, held });
         let state = Arc::new(Relay { tls, upstream, orders: Arc::clone(&orders) });
         let group = Group::new("relay", 1_000);
         let connections = group.clone();
@@ -126,17 +143,31 @@ impl ApiRelay {
         self.orders.damaged.load(Ordering::SeqCst)
     }
 
-    /// Lists and watches refused so far.
+    /// Gives the kubeconfig back: cloudcores that start from now on do without the relay, and those that use it go on.
+    pub(crate) fn restore(&self) -> Result<()> {
+        Ok(std::fs::write(self.lab.dir().join("clouds/kubeconfig"), &self.kubeconfig)?)
+    }
+
+    /// Requests held back so far.
+    pub(crate) fn held(&self) -> u64 {
+        self.orders.held.load(Ordering::SeqCst)
+    }
+
+    /// Lists, watches and writes refused so far.
     pub(crate) fn refused(&self) -> u64 {
         self.orders.refused.load(Ordering::SeqCst)
+    }
+
+    /// Answers lost so far.
+    pub(crate) fn lost(&self) -> u64 {
+        self.orders.lost.load(Ordering::SeqCst)
     }
 }
 
 impl Drop for ApiRelay {
     fn drop(&mut self) {
-        let path = self.lab.dir().join("clouds/kubeconfig");
         // Whatever fails here is found by the next test, which needs cloudcore.
-        let _ = std::fs::write(path, &self.kubeconfig);
+        let _ = self.restore();
         let _ = self.lab.kill_cloud(None);
         let _ = self.lab.start_cloud(None);
     }
@@ -227,6 +258,13 @@ impl Relay {
         mut request: Request<Incoming>,
     ) -> Result<Response<Body>> {
         let collection = collection(&request);
+        let writes = request.method() != Method::GET;
+        let told = ["/status", "/events"].iter().any(|end| request.uri().path().ends_with(end));
+        let (down, lose, writes_refused) = {
+            let rules = self.orders.rules.borrow();
+            (rules.down, rules.lose_answers, rules.writes)
+        };
+        ensure!(!down, "the API server is away");
         let watching = request.uri().query().is_some_and(|query| query.contains("watch=true"));
         let refused =
             collection.as_deref().and_then(|collection| self.orders.rules.borrow().refused(collection));
@@ -234,10 +272,25 @@ impl Relay {
             self.orders.refused.fetch_add(1, Ordering::SeqCst);
             return refusal(status);
         }
+        if let Some(status) = writes_refused.filter(|_| writes) {
+            self.orders.refused.fetch_add(1, Ordering::SeqCst);
+            return refusal(status);
+        }
+        let mut rules = self.orders.rules.subscribe();
+        if rules.borrow().holds(request.uri().path()) {
+            self.orders.held.fetch_add(1, Ordering::SeqCst);
+            rules.wait_for(|rules| !rules.holds(request.uri().path())).await?;
+        }
         // What is compressed cannot be read on the way.
         request.headers_mut().remove(ACCEPT_ENCODING);
         sender.ready().await?;
         let response = sender.send_request(request).await?;
+        if lose && writes && told {
+            // All of it, so that the API server is surely done.
+            response.into_body().collect().await?;
+            self.orders.lost.fetch_add(1, Ordering::SeqCst);
+            return Err(anyhow!("the answer is lost"));
+        }
         match collection {
             Some(collection) if response.status() == StatusCode::OK && watching => {
                 Ok(response.map(|body| self.lines(collection, body)))
@@ -320,8 +373,9 @@ impl Watched {
             tokio::select! {
                 changed = self.rules.changed() => {
                     changed?;
-                    let refused = self.rules.borrow().refused(&self.collection);
-                    ensure!(refused.is_none(), "the watch is cut off");
+                    let rules = self.rules.borrow();
+                    let cut = rules.down || rules.refused(&self.collection).is_some();
+                    ensure!(!cut, "the watch is cut off");
                 }
                 frame = self.body.frame() => match frame {
                     None => return Ok(None),
@@ -362,6 +416,9 @@ fn refusal(code: u16) -> Result<Response<Body>> {
     let mut response = Response::new(full(body.to_string().into()));
     *response.status_mut() = StatusCode::from_u16(code)?;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if matches!(code, 429 | 503) {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
     Ok(response)
 }
 

@@ -78,6 +78,38 @@ fn a_damaged_event_costs_that_object_alone_until_its_next_good_event() {
 }
 
 #[test]
+fn a_node_that_cannot_be_read_is_no_deleted_node() {
+    let world = World::new("damaged-node");
+    let pods = two_readers(&world);
+    let relay = ApiRelay::start(&world.lab, Rules::default()).unwrap();
+    restart_cloud(&world.lab);
+    world.wait("the session back", || Ok(world.sessions() == 1));
+    let epoch = crate::outage::epoch(&world).unwrap();
+    for how in [How::MetadataInAList, How::WrongType] {
+        let (damaged, before) = (relay.damaged(), malformed(&world, "Node"));
+        let damage = vec![Damage { collection: "nodes", name: EDGE, how }];
+        relay.obey(Rules { items: damage.clone(), events: damage, ..Rules::default() });
+        world
+            .lab
+            .kubectl(&["annotate", "--overwrite", "node", EDGE, &format!("example.com/how={how:?}")])
+            .unwrap();
+        world.wait("the damage noticed", || {
+            Ok(relay.damaged() > damaged && malformed(&world, "Node") > before)
+        });
+        change(&world, "two", &format!("{how:?}"));
+        world.wait("a change of something else", || Ok(reads(&world, &pods, "two")? == format!("{how:?}")));
+        relay.obey(Rules::default());
+        world.lab.kubectl(&["annotate", "node", EDGE, "example.com/how-"]).unwrap();
+    }
+    assert_eq!(crate::outage::epoch(&world).unwrap(), epoch, "it was one session all the time");
+    let record =
+        world.lab.get(&["configmap", "-n", "skerry-system", &format!("node-identity-{EDGE}")]).unwrap();
+    assert!(record.pointer("/data/revoked").is_none(), "{record}");
+    assert_eq!(world.sent().1, 0, "nothing was deleted");
+    untouched(&world, &pods);
+}
+
+#[test]
 fn a_watch_that_fails_deletes_nothing_on_any_edge() {
     let world = World::new("failing-watch");
     let pods = two_readers(&world);

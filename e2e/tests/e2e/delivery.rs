@@ -3,13 +3,14 @@
 use anyhow::{Result, ensure};
 use skerry_e2e::host;
 
-use crate::world::{EDGE, PATIENCE, World, sleeper, web};
+use crate::world::{EDGE, PATIENCE, World, incompressible, sleeper, web};
 
 #[test]
 fn a_restarted_cloudcore_gets_its_sessions_back_and_sends_nothing() {
     let world = World::new("cloud-restart");
     world.apply(&web("web", 2, EDGE));
     let pods = world.ready("app=web", 2);
+    world.settled("app=web");
     let containers = World::containers(&world.edge, &pods);
     world.lab.kill_cloud(None).unwrap();
     world.lab.start_cloud(None).unwrap();
@@ -37,6 +38,7 @@ fn a_status_patch_by_us_or_by_others_sends_nothing_down() {
     let world = World::new("status-patch");
     world.apply(&web("web", 1, EDGE));
     let pod = world.ready("app=web", 1).remove(0);
+    world.settled("app=web");
     let before = world.sent();
     // Somebody else's condition on the pod, and on the node.
     let condition = r#"{"status":{"conditions":[{"type":"example.com/Seen","status":"True"}]}}"#;
@@ -128,14 +130,7 @@ fn a_pod_that_cannot_be_applied_waits_in_upstreams_words_and_disturbs_nobody() {
 #[test]
 fn a_configmap_of_a_mebibyte_arrives_whole() {
     let world = World::new("mebibyte");
-    // Digits that do not compress away: the middle of a linear congruence, the same in every run.
-    let mut state = 1_u64;
-    let text: String = (0..1_000_000)
-        .map(|_| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            char::from(b'a' + u8::try_from((state >> 33) % 26).unwrap())
-        })
-        .collect();
+    let text = incompressible(1, 1_000_000, b'a'..=b'z');
     let map = serde_json::json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "big"}, "data": {"big": text}});
     world.lab.kubectl_with_input(&["create", "-n", "mebibyte", "-f", "-"], &map.to_string()).unwrap();
     world.apply(&sleeper("reader", EDGE).replace(

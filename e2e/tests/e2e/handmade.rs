@@ -92,26 +92,24 @@ impl Session {
 
     /// Connects and says Hello under this name; the first answer.
     pub(crate) fn hello(lab: &Lab, member: &Member, claimed: &str) -> Result<(Self, Content)> {
+        Self::open(lab, member, hello(claimed))
+    }
+
+    /// Connects and says this Hello; the first answer.
+    pub(crate) fn open(lab: &Lab, member: &Member, hello: Hello) -> Result<(Self, Content)> {
         let mut session = Self::connect(lab, &member.identity, &member.bundle)?;
-        session.send(Hello {
-            protocol_min: PROTOCOL_MIN,
-            protocol_max: PROTOCOL_MAX,
-            kinds: KINDS.iter().map(|kind| kind.name().to_owned()).collect(),
-            node_name: claimed.to_owned(),
-            store_id: format!("by-hand-{claimed}"),
-            boot_id: "by-hand".to_owned(),
-            projection_version: wire::PROJECTION_VERSION,
-            digest: wire::Digest::EMPTY.to_vec(),
-            reports_digest: wire::Digest::EMPTY.to_vec(),
-            agent_version: "by-hand".to_owned(),
-            ..Hello::default()
-        })?;
+        session.send(hello)?;
         let answer = session.next(|content| Some(content.clone()))?;
         Ok((session, answer))
     }
 
     pub(crate) fn send(&self, frame: impl Into<UpFrame>) -> Result<()> {
-        Ok(self.runtime.block_on(self.sender.send(wire::encode(&frame.into())))?)
+        self.send_bytes(wire::encode(&frame.into()))
+    }
+
+    /// Sends what need not be a frame.
+    pub(crate) fn send_bytes(&self, bytes: Vec<u8>) -> Result<()> {
+        Ok(self.runtime.block_on(self.sender.send(bytes))?)
     }
 
     /// The first frame from here on in which `wanted` finds something; others are passed over.
@@ -127,6 +125,23 @@ impl Session {
             }
         };
         runtime.block_on(async { tokio::time::timeout(ANSWER, found).await }).context("no answer")?
+    }
+}
+
+/// An honest Hello under this name, of an edge that holds nothing.
+pub(crate) fn hello(claimed: &str) -> Hello {
+    Hello {
+        protocol_min: PROTOCOL_MIN,
+        protocol_max: PROTOCOL_MAX,
+        kinds: KINDS.iter().map(|kind| kind.name().to_owned()).collect(),
+        node_name: claimed.to_owned(),
+        store_id: format!("by-hand-{claimed}"),
+        boot_id: "by-hand".to_owned(),
+        projection_version: wire::PROJECTION_VERSION,
+        digest: wire::Digest::EMPTY.to_vec(),
+        reports_digest: wire::Digest::EMPTY.to_vec(),
+        agent_version: "by-hand".to_owned(),
+        ..Hello::default()
     }
 }
 

@@ -190,25 +190,26 @@ fn a_node_deleted_or_without_a_record_is_turned_away_with_the_reason() {
 }
 
 #[test]
-fn a_pattern_token_takes_over_no_node_that_was_there_before() {
+fn no_token_takes_over_a_node_that_is_no_edge() {
     let world = World::new("ordinary");
-    // A node of the cluster that never joined here: its name has no record.
+    // A node of the cluster that never joined here: its name has no record, and it is not labelled as an edge.
     let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "ordinary-1"}});
     world.lab.apply(&node.to_string()).unwrap();
-    let uid = world.lab.get(&["node", "ordinary-1"]).unwrap()["metadata"]["uid"].clone();
     let pattern = world.lab.create_token(&["--pattern", "ordinary-*"]).unwrap();
-    expect_refused(&world, &pattern, "ordinary-1", "ordinary", "ordinary-1");
+    expect_refused(&world, &pattern, "ordinary-1", "ordinary", "a Node \"ordinary-1\" exists already");
+    let exact = world.lab.create_token(&["--node", "ordinary-1"]).unwrap();
+    expect_refused(&world, &exact, "ordinary-1", "ordinary", "it is no edge's");
     let record = world.lab.get(&["configmap", "-n", "skerry-system", "node-identity-ordinary-1"]);
     assert!(record.is_err(), "a refused join leaves a record: {record:?}");
 
     // The refusal has not used the token; a name that nobody has is let in by it.
     let joined = join(&world.edge, &pattern, "ordinary-2", "ordinary-2").unwrap();
     assert_eq!(joined.code, Some(0), "{}", joined.last_line);
-    // Who names the node, by a token for exactly it, means it.
+    // Once somebody says that the Node is an edge's, it goes to whoever was given its very name.
+    world.lab.kubectl(&["label", "node", "ordinary-1", "node-role.kubernetes.io/edge="]).unwrap();
     let member = Member::join(&world.lab, &world.edge, "ordinary-1", "meant").unwrap();
     let (_session, answer) = Session::hello(&world.lab, &member, "ordinary-1").unwrap();
     assert!(matches!(answer, Content::Welcome(_)), "{answer:?}");
-    assert_eq!(world.lab.get(&["node", "ordinary-1"]).unwrap()["metadata"]["uid"], uid);
     world.lab.kubectl(&["delete", "node", "ordinary-1"]).unwrap();
     forget(&world, "ordinary-1");
     forget(&world, "ordinary-2");

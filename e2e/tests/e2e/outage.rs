@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use kit::WallTime;
 use serde_json::Value;
-use skerry_e2e::{Shape, host};
+use skerry_e2e::{Lab, Shape, host};
 
-use crate::world::{EDGE, PATIENCE, World, sleeper, web};
+use crate::world::{EDGE, PATIENCE, World, incompressible, sleeper, soak, web};
 
 /// Containers that run on the edge for a pod of this name.
 fn of_pod(world: &World, name: &str) -> Result<Vec<(String, String)>> {
@@ -21,6 +22,7 @@ fn a_black_hole_of_ninety_seconds_leaves_everything_as_it_was() {
     let pods = world.ready("app=web", 3);
     let containers = World::containers(&world.edge, &pods);
     world.wait("three endpoints", || Ok(endpoints(&world)? == 3));
+    world.settled("app=web");
     let sent = world.sent();
     let begun = host::now();
     world.edge.hole().unwrap();
@@ -112,52 +114,67 @@ fn a_job_that_ends_while_cut_is_not_run_again() {
 }
 
 #[test]
-fn a_megabyte_link_that_is_full_keeps_its_heartbeat() {
+fn a_megabit_link_that_is_full_keeps_its_heartbeat() {
     let world = World::new("full-link");
     world.apply(&sleeper("bystander", EDGE));
     world.ready("app=bystander", 1);
-    let lease = || -> Result<String> {
-        let lease = world.lab.get(&["lease", "-n", "kube-node-lease", EDGE])?;
-        Ok(lease.pointer("/spec/renewTime").and_then(Value::as_str).unwrap_or_default().to_owned())
-    };
     world.edge.shape(Shape { rate_kbit: 1000, ..Shape::default() }).unwrap();
-    // ConfigMaps of a megabyte each that do not compress: twelve of them fill a link of 1 Mbit/s for 100 s.
+    // ConfigMaps of nearly a megabyte each that do not compress: six of them fill a link of 1 Mbit/s for a minute, and a
+    // hundred megabytes for a quarter of an hour.
+    let count = if soak() { 140 } else { 6 };
+    let sources: Vec<String> = (0..count).map(|n| format!("{{configMap: {{name: big-{n}}}}}")).collect();
     world.apply(&sleeper("hungry", EDGE).replace(
         "    command: [sleep, \"1000000\"]",
-        "    command: [sleep, \"1000000\"]\n    volumeMounts: [{name: big, mountPath: /big}]\n  volumes: [{name: big, projected: {sources: [{configMap: {name: big-0}}, {configMap: {name: big-1}}, {configMap: {name: big-2}}, {configMap: {name: big-3}}, {configMap: {name: big-4}}, {configMap: {name: big-5}}]}}]",
+        &format!(
+            "    command: [sleep, \"1000000\"]\n    volumeMounts: [{{name: big, mountPath: /big}}]\n  volumes: [{{name: big, projected: {{sources: [{}]}}}}]",
+            sources.join(", ")
+        ),
     ));
-    let mut state = 7_u64;
-    for n in 0..6 {
-        let text: String = (0..900_000)
-            .map(|_| {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                char::from(33 + u8::try_from((state >> 33) % 90).unwrap())
-            })
-            .collect();
+    for n in 0..count {
+        let text = incompressible(n, 900_000, 33..=122);
         let map = serde_json::json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": format!("big-{n}")}, "data": {format!("big-{n}"): text}});
         world.lab.kubectl_with_input(&["create", "-n", "full-link", "-f", "-"], &map.to_string()).unwrap();
     }
     // While it is full, the Lease goes on being renewed, in one session and without a break.
     let epoch = epoch(&world).unwrap();
     let mut renewals = std::collections::BTreeSet::new();
-    world.wait("all of it arrived", || {
-        renewals.insert(lease()?);
+    let limit = PATIENCE + Duration::from_secs(20 * u64::from(count));
+    let arrived = world.lab.wait("all of it arrived", limit, || {
+        renewals.insert(renewed(&world)?);
         let node = world.lab.get(&["node", EDGE])?;
         let ready =
             skerry_e2e::view::condition(&node, "Ready").is_some_and(|ready| ready["status"] == "True");
         assert!(ready, "the node is not Ready while its link is full");
         Ok(world.pod("hungry")?.ready)
     });
+    arrived.unwrap();
     assert!(renewals.len() >= 3, "the Lease was renewed at {renewals:?}");
+    // A beat every ten seconds; one that is late by so much as a beat was delayed by what filled the link.
+    let beats: Vec<WallTime> = renewals.into_iter().collect();
+    let longest = beats.windows(2).map(|pair| pair[1].0 - pair[0].0).max().unwrap_or_default();
+    assert!(longest < 20_000, "{longest} ms between two renewals");
+    host::progress(&format!("{} MB; {} renewals, at most {longest} ms apart", count * 9 / 10, beats.len()));
     assert_eq!(crate::outage::epoch(&world).unwrap(), epoch, "it was one session all the time");
     world.edge.heal().unwrap();
 }
 
-/// Number of the edge's session.
-pub(crate) fn epoch(world: &World) -> Result<String> {
+/// When the edge's Lease was renewed last.
+fn renewed(world: &World) -> Result<WallTime> {
     let lease = world.lab.get(&["lease", "-n", "kube-node-lease", EDGE])?;
+    let time = lease.pointer("/spec/renewTime").and_then(Value::as_str).and_then(WallTime::parse);
+    time.context("the Lease has no time")
+}
+
+/// Number of the session of [`EDGE`].
+pub(crate) fn epoch(world: &World) -> Result<u64> {
+    epoch_of(&world.lab, EDGE)
+}
+
+/// Number of an edge's session.
+pub(crate) fn epoch_of(lab: &Lab, edge: &str) -> Result<u64> {
+    let lease = lab.get(&["lease", "-n", "kube-node-lease", edge])?;
     let epoch = lease.pointer("/metadata/annotations/skerry.io~1epoch").and_then(Value::as_str);
-    epoch.map(str::to_owned).ok_or_else(|| anyhow::anyhow!("the Lease has no epoch"))
+    epoch.context("the Lease has no epoch")?.parse().context("the Lease's epoch is no number")
 }
 
 /// Ready endpoints of the Service `web`.

@@ -15,6 +15,7 @@ fn init_status(pod: &PodSeen, name: &str) -> Value {
 #[test]
 fn a_sidecar_is_there_before_the_rest_and_after_it() {
     let world = World::new("sidecars");
+    world.edge.exec(&["rm", "-rf", "/var/lib/skerry-story"]).unwrap();
     world.apply(include_str!("manifests/sidecars.yaml"));
     let story = || -> Result<String> {
         Ok(world
@@ -46,7 +47,7 @@ fn a_sidecar_is_there_before_the_rest_and_after_it() {
         ensure!(now.containers == pod.containers, "the main container is another");
         Ok(init_status(&now, "sidecar")["restartCount"] == 1 && now.ready)
     });
-    assert_eq!(story().unwrap(), "before sidecar main sidecar-ended sidecar");
+    world.wait("its second life", || Ok(story()? == "before sidecar main sidecar-ended sidecar"));
 
     // On deletion the main container ends first.
     world.kubectl(&["delete", "pod", "served", "--wait=false"]).unwrap();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use skerry_e2e::view::PodSeen;
-use skerry_e2e::{Edge, Lab, UpOptions, host};
+use skerry_e2e::{Edge, Lab, Runtime, UpOptions, host};
 
 /// Nothing takes longer; what does has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(3);
@@ -28,9 +28,8 @@ impl World {
     /// The lab, whole: cloudcore and edge-1 run, the link is healed, the power is on. `name` becomes the namespace.
     pub(crate) fn new(name: &str) -> Self {
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-        let lab =
-            UP.get_or_init(|| Lab::up(&dir(), &UpOptions { audit: true, ..UpOptions::default() }).unwrap());
-        let lab = lab.clone();
+        let options = || UpOptions { audit: true, runtime: Some(runtime()), ..UpOptions::default() };
+        let lab = UP.get_or_init(|| Lab::up(&dir(), &options()).unwrap()).clone();
         let edge = lab.edge(EDGE);
         let world = Self { lab, edge, namespace: name.to_owned(), _alone: alone };
         world.make_whole().unwrap();
@@ -82,6 +81,18 @@ impl World {
     /// Waits until so many pods match and are Ready.
     pub(crate) fn ready(&self, selector: &str, count: usize) -> Vec<PodSeen> {
         self.lab.wait_ready(&self.namespace, selector, count, PATIENCE).unwrap()
+    }
+
+    /// Waits until the leader has said how long these pods stay and the edge knows: after a leader was killed that takes a
+    /// while, and must not be counted among what a test does.
+    pub(crate) fn settled(&self, selector: &str) {
+        self.wait(&format!("{selector} settled"), || {
+            Ok(self.pods(selector).iter().all(|pod| {
+                let of = |pointer: &str| pod.object.pointer(pointer);
+                of("/metadata/annotations/skerry.io~1toleration-seconds").is_some()
+                    && of("/metadata/generation") == of("/status/observedGeneration")
+            }))
+        });
     }
 
     /// Waits for a condition.
@@ -137,9 +148,22 @@ impl Drop for World {
     }
 }
 
+/// The edges' containerd: Debian's, or the current one with `SKERRY_E2E_CONTAINERD=2.2`.
+fn runtime() -> Runtime {
+    match host::env("SKERRY_E2E_CONTAINERD").as_deref() {
+        None | Some("debian") => Runtime::Debian,
+        Some("2.2") => Runtime::Current,
+        Some(other) => panic!("SKERRY_E2E_CONTAINERD={other}: debian or 2.2 is wanted"),
+    }
+}
+
 fn dir() -> PathBuf {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    std::env::var_os("SKERRY_E2E_DIR").map_or_else(|| root.join("target/e2e/main"), PathBuf::from)
+    let name = match runtime() {
+        Runtime::Debian => "target/e2e/main",
+        Runtime::Current => "target/e2e/main-2.2",
+    };
+    host::env("SKERRY_E2E_DIR").map_or_else(|| root.join(name), PathBuf::from)
 }
 
 /// A Deployment of busybox httpd serving a ConfigMap `page`, probed each second.
@@ -153,4 +177,20 @@ pub(crate) fn web(name: &str, replicas: u32, node: &str) -> String {
 /// A Pod that sleeps, on this node.
 pub(crate) fn sleeper(name: &str, node: &str) -> String {
     include_str!("manifests/sleeper.yaml").replace("NAME", name).replace("NODE", node)
+}
+
+/// Whether the long tests are to be as long as they can be: `SKERRY_SOAK=1`.
+pub(crate) fn soak() -> bool {
+    host::env("SKERRY_SOAK").is_some_and(|soak| soak == "1")
+}
+
+/// Text that hardly compresses, the same in every run: the middle of a linear congruence, as these bytes.
+pub(crate) fn incompressible(seed: u32, length: usize, alphabet: std::ops::RangeInclusive<u8>) -> String {
+    let mut state = u64::from(seed);
+    let letters: Vec<u8> = alphabet.collect();
+    let letter = |_| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        char::from(letters[usize::try_from(state >> 33).unwrap_or_default() % letters.len()])
+    };
+    (0..length).map(letter).collect()
 }

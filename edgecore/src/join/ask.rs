@@ -2,6 +2,7 @@
 
 use anyhow::bail;
 use kit::Clock;
+use link::Proxies;
 use pki::{JoinAnswer, JoinRequest, JoinToken};
 
 use super::io::post;
@@ -16,10 +17,11 @@ pub(super) async fn ask(
 ) -> anyhow::Result<JoinAnswer> {
     let tls = pki::join_client(token.pin, clock)?;
     let body = serde_json::to_vec(request)?;
+    let proxies = Proxies::from_variables(kit::config::env)?;
     let mut retry = Retry::new(token.join_endpoints.len(), clock.elapsed());
     for endpoint in token.join_endpoints.iter().cycle() {
         say(&format!("asking {endpoint}"));
-        let outcome = match post(endpoint, std::sync::Arc::clone(&tls), body.clone()).await {
+        let outcome = match post(endpoint, &proxies, std::sync::Arc::clone(&tls), body.clone()).await {
             Ok(answer) => return Ok(answer),
             Err(outcome) => outcome,
         };

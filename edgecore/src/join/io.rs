@@ -8,10 +8,11 @@ use bytes::Bytes;
 use http::{Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::rt::TokioIo;
+use link::Proxies;
 use pki::{JoinAnswer, JoinRefusal, MAX_JOIN_BODY};
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::UnixStream;
 use tokio_rustls::TlsConnector;
 
 use super::retry::Outcome;
@@ -34,10 +35,12 @@ pub(super) async fn reach(socket: &str) -> Result<(), String> {
 /// Asks one endpoint once.
 pub(super) async fn post(
     endpoint: &str,
+    proxies: &Proxies,
     tls: Arc<ClientConfig>,
     body: Vec<u8>,
 ) -> Result<JoinAnswer, Outcome> {
-    let exchanged = tokio::time::timeout(ANSWER_WITHIN, Box::pin(exchange(endpoint, tls, body))).await;
+    let exchanged =
+        tokio::time::timeout(ANSWER_WITHIN, Box::pin(exchange(endpoint, proxies, tls, body))).await;
     let (status, retry_after, body) = exchanged
         .unwrap_or_else(|_| Err(unanswered(&format!("no answer within {} s", ANSWER_WITHIN.as_secs()))))?;
     if status == StatusCode::OK {
@@ -57,15 +60,16 @@ pub(super) async fn post(
 
 async fn exchange(
     endpoint: &str,
+    proxies: &Proxies,
     tls: Arc<ClientConfig>,
     body: Vec<u8>,
 ) -> Result<(StatusCode, Option<Duration>, Bytes), Outcome> {
     let uri: Uri = endpoint.parse().map_err(|_| unanswered(&"not a URL"))?;
     let authority = uri.authority().ok_or_else(|| unanswered(&"URL without a host"))?;
     let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-    let tcp = TcpStream::connect((host, authority.port_u16().unwrap_or(443)));
-    let tcp = tokio::time::timeout(CONNECT_WITHIN, tcp).await;
-    let tcp = tcp.map_err(|_| unanswered(&"no answer"))?.map_err(|error| unanswered(&error))?;
+    let port = authority.port_u16().unwrap_or(443);
+    let dialled = link::dial(host, port, proxies, CONNECT_WITHIN, ANSWER_WITHIN).await;
+    let (tcp, _) = dialled.map_err(|error| unanswered(&error))?;
     let name = ServerName::try_from(host.to_owned()).map_err(|error| unanswered(&error))?;
     let stream = TlsConnector::from(tls).connect(name, tcp).await.map_err(|error| distrust(&error))?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))

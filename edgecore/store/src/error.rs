@@ -62,6 +62,34 @@ pub enum StoreError {
         /// Why not.
         reason: String,
     },
+    /// A stream of the journal is full, and its policy is that this entry is not taken. Counted, not kept.
+    #[error("stream {stream} is full ({max_bytes} bytes): the entry was not taken")]
+    StreamFull {
+        /// The stream.
+        stream: &'static str,
+        /// Its cap.
+        max_bytes: u64,
+    },
+    /// An entry that alone is larger than its stream may be. Counted, not kept.
+    #[error("an entry of {bytes} bytes is too large for stream {stream} ({max_bytes} bytes)")]
+    TooLarge {
+        /// The stream.
+        stream: &'static str,
+        /// Length of the entry's body.
+        bytes: usize,
+        /// The stream's cap.
+        max_bytes: u64,
+    },
+    /// The store's file cannot be read without running the agent: it is of another release.
+    #[error("store {path} has schema {found}, not {known}: start edgecore, which brings it up to date")]
+    Older {
+        /// The database.
+        path: PathBuf,
+        /// Its schema.
+        found: i64,
+        /// The schema known here.
+        known: i64,
+    },
     /// The writer thread is gone: the store is being closed.
     #[error("store is closed")]
     Closed,

@@ -9,12 +9,14 @@ use tokio::sync::watch;
 use wire::{Digest, Kind, ObjectKey, Uid};
 
 use crate::error::StoreError;
+use crate::limits::Limits;
 use crate::open::{self, Inner};
+use crate::peek::{self, Peek};
 use crate::types::{
-    Applied, Change, Held, JournalEntry, JournalRow, LedgerRow, Meta, Object, ReportRow, Stamp, Token,
-    TokenKey, WantedToken, Welcomed,
+    Applied, Change, Held, JournalEntry, JournalRow, LedgerRow, Meta, Object, Refusal, ReportRow, Stamp,
+    Token, TokenKey, WantedToken, Welcomed,
 };
-use crate::{journal, ledger, objects, pods, reports, tokens};
+use crate::{journal, ledger, objects, pods, refusals, reports, tokens};
 
 /// The store. Clones are one and the same; the last one closes it.
 ///
@@ -40,13 +42,29 @@ pub struct Opened {
 impl Store {
     /// Opens the store in a directory, or makes one.
     pub fn open(dir: &Path, clock: Clock) -> Result<Opened, StoreError> {
+        Self::open_with(dir, clock, Limits::default())
+    }
+
+    /// As [`Store::open`], with other limits than the usual ones. A stream that holds more than it now may is brought
+    /// below its cap by the next entry.
+    pub fn open_with(dir: &Path, clock: Clock, limits: Limits) -> Result<Opened, StoreError> {
         let boot_id = open::machine_boot_id()?;
-        Self::open_in_boot(dir, clock, &boot_id)
+        Self::open_in_boot_with(dir, clock, &boot_id, limits)
     }
 
     /// As [`Store::open`], with the boot id given: for tests in which machines reboot.
     pub fn open_in_boot(dir: &Path, clock: Clock, boot_id: &str) -> Result<Opened, StoreError> {
-        let opened = open::open(dir, clock, boot_id)?;
+        Self::open_in_boot_with(dir, clock, boot_id, Limits::default())
+    }
+
+    /// As [`Store::open_with`], with the boot id given.
+    pub fn open_in_boot_with(
+        dir: &Path,
+        clock: Clock,
+        boot_id: &str,
+        limits: Limits,
+    ) -> Result<Opened, StoreError> {
+        let opened = open::open(dir, clock, boot_id, limits)?;
         Ok(Opened {
             store: Self { inner: Arc::new(opened.inner) },
             fresh: opened.fresh,
@@ -297,14 +315,36 @@ impl Store {
 
 impl Store {
     /// Adds to the journal and returns the sequence number. Beyond the cap of its stream what is expired leaves, then
-    /// what is oldest; both are counted.
+    /// what its policy says ([`crate::WhenFull`]); all of it is counted. [`StoreError::StreamFull`] and
+    /// [`StoreError::TooLarge`] are the policy's answer: the entry is counted as produced and dropped.
     pub async fn append(&self, entry: JournalEntry) -> Result<u64, StoreError> {
-        self.inner.write(move |work| journal::append(work, &entry)).await
+        self.inner.write(move |work| journal::append(work, entry)).await.flatten()
     }
 
     /// Entries with sequence numbers above `after`, oldest first.
     pub fn journal(&self, after: u64, limit: usize) -> Result<Vec<JournalRow>, StoreError> {
         self.inner.read(|conn| journal::entries(conn, after, limit))
+    }
+
+    /// Streams of the journal that hold something.
+    pub fn journal_streams(&self) -> Result<Vec<String>, StoreError> {
+        self.inner.read(ledger::queued)
+    }
+
+    /// What of a stream waits: by priority (index 0 is priority 0) the first `limit` sequence numbers above `after` of
+    /// that priority.
+    pub fn journal_waiting(
+        &self,
+        stream: &str,
+        after: &[u64],
+        limit: usize,
+    ) -> Result<Vec<Vec<u64>>, StoreError> {
+        self.inner.read(|conn| journal::waiting(conn, stream, after, limit))
+    }
+
+    /// These entries, in this order; those that are gone meanwhile are left out.
+    pub fn journal_rows(&self, seqs: &[u64]) -> Result<Vec<JournalRow>, StoreError> {
+        self.inner.read(|conn| journal::rows(conn, seqs))
     }
 
     /// The cloud has these for good.
@@ -318,9 +358,16 @@ impl Store {
         self.inner.write(move |work| journal::refused(work, seq, &reason)).await
     }
 
-    /// Removes entries that are of no use any more, and counts them.
-    pub async fn expire_journal(&self) -> Result<(), StoreError> {
-        self.inner.write(journal::expire).await
+    /// Removes entries that are of no use any more, and counts them; answers whether there were any.
+    pub async fn expire_journal(&self) -> Result<bool, StoreError> {
+        self.inner.write(|work| journal::expire(work)).await
+    }
+
+    /// How long it is until [`Store::expire_journal`] has something to do, as far as is known now; `None` where nothing
+    /// expires.
+    pub fn next_expiry(&self) -> Result<Option<Duration>, StoreError> {
+        let now = self.stamp();
+        self.inner.read(|conn| journal::next_expiry(conn, &now))
     }
 
     /// Grows when an entry is added.
@@ -330,7 +377,17 @@ impl Store {
 
     /// The accounts, by stream.
     pub fn ledger(&self) -> Result<Vec<LedgerRow>, StoreError> {
-        self.inner.read(ledger::rows)
+        self.inner.read(|conn| ledger::rows(conn, &self.inner.limits))
+    }
+
+    /// The latest refusals, newest first.
+    pub fn refusals(&self) -> Result<Vec<Refusal>, StoreError> {
+        self.inner.read(refusals::list)
+    }
+
+    /// What the store of an agent that does not run says of itself; nothing is written, nor made where there is none.
+    pub fn peek(dir: &Path, limits: &Limits) -> Result<Peek, StoreError> {
+        peek::peek(dir, limits)
     }
 }
 

@@ -10,6 +10,8 @@
 //! - Readers take one of a few read-only connections and see a snapshot.
 //! - Nothing is written where nothing changes: every write compares first, and an empty transaction touches no page.
 //! - The digest over the objects is changed in the transaction that changes their rows.
+//! - What waits for the cloud is capped by stream ([`Limits`]), and whatever becomes of it is counted in the transaction
+//!   that does it ([`Store::ledger`]). A store made anew begins new accounts, named by its id.
 //! - Bodies of Secrets and tokens are sealed under a key that lies beside the database.
 //!
 //! States it may be found in: absent or empty (made anew), an older schema (migrated in one transaction), a newer one
@@ -23,12 +25,15 @@ mod error;
 mod facade;
 mod journal;
 mod ledger;
+mod limits;
 mod meta;
 mod names;
 mod objects;
 mod open;
+mod peek;
 mod pods;
 mod readers;
+mod refusals;
 mod reports;
 mod schema;
 mod seal;
@@ -41,7 +46,9 @@ mod tests;
 
 pub use error::StoreError;
 pub use facade::{Opened, Store};
+pub use limits::{Limits, REPORTS, StreamLimit, WhenFull};
+pub use peek::Peek;
 pub use types::{
-    Applied, Change, Held, JournalEntry, JournalRow, LedgerRow, Meta, Object, ReportRow, Stamp, Token,
-    TokenKey, WantedToken, Welcomed,
+    Applied, Change, HIGHEST_PRIORITY, Held, JournalEntry, JournalRow, LedgerRow, Meta, Object, Refusal,
+    ReportRow, Stamp, Token, TokenKey, WantedToken, Welcomed,
 };

@@ -35,7 +35,13 @@ pub(crate) fn apply(work: &mut Work<'_>, batch: &[Change]) -> Result<Applied, St
                 sweep = true;
                 delete(work, kind, uid)?
             }
-            Change::Reject { .. } => reject(work, change)?,
+            Change::Reject { .. } => {
+                // What was deleted a moment ago must not come back as what a rejected object goes on with.
+                if std::mem::take(&mut sweep) {
+                    sweep_kept(work)?;
+                }
+                reject(work, change)?
+            }
         };
         changed += usize::from(hit);
     }

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 use wire::{KINDS, Kind};
 
 use crate::error::{Context, StoreError};
+use crate::limits::Limits;
 use crate::meta::{self, State};
 use crate::readers::Readers;
 use crate::seal::Seal;
@@ -20,7 +21,7 @@ use crate::writer::{self, Effects, Job, QUEUE, Topic, Work};
 use crate::{objects, schema, tokens};
 
 /// Name of the database in its directory.
-const FILE: &str = "store.db";
+pub(crate) const FILE: &str = "store.db";
 
 /// Corrupt predecessors kept for whoever wants to look; older ones leave.
 const KEPT_ASIDE: u32 = 3;
@@ -70,6 +71,7 @@ pub(crate) struct Shared {
     clock: Clock,
     pub(crate) boot_id: String,
     pub(crate) seal: Seal,
+    pub(crate) limits: Limits,
     pub(crate) watches: Watches,
     state: Mutex<State>,
     damaged: watch::Sender<Option<StoreError>>,
@@ -204,8 +206,8 @@ pub(crate) struct Found {
 type Writing = (Connection, mpsc::Receiver<Box<dyn Job>>, Weak<Shared>);
 
 /// Opens the database in `dir`, making or rebuilding it where needed.
-pub(crate) fn open(dir: &Path, clock: Clock, boot_id: &str) -> Result<Found, StoreError> {
-    let (mut found, (conn, queue, shared)) = found(dir, clock, boot_id)?;
+pub(crate) fn open(dir: &Path, clock: Clock, boot_id: &str, limits: Limits) -> Result<Found, StoreError> {
+    let (mut found, (conn, queue, shared)) = found(dir, clock, boot_id, limits)?;
     let writer = std::thread::Builder::new()
         .name("store".to_owned())
         .stack_size(512 * 1024)
@@ -222,12 +224,12 @@ pub(crate) fn open_simulated(
     clock: Clock,
     boot_id: &str,
 ) -> Result<(Found, impl Future<Output = ()> + use<>), StoreError> {
-    let (found, (conn, queue, shared)) = found(dir, clock, boot_id)?;
+    let (found, (conn, queue, shared)) = found(dir, clock, boot_id, Limits::default())?;
     Ok((found, writer::run_simulated(conn, queue, shared)))
 }
 
 /// An opened store that nobody writes yet.
-fn found(dir: &Path, clock: Clock, boot_id: &str) -> Result<(Found, Writing), StoreError> {
+fn found(dir: &Path, clock: Clock, boot_id: &str, limits: Limits) -> Result<(Found, Writing), StoreError> {
     std::fs::create_dir_all(dir).map_err(|error| cannot_open(dir, error))?;
     let seal = Seal::open(dir)?;
     let path = dir.join(FILE);
@@ -247,6 +249,7 @@ fn found(dir: &Path, clock: Clock, boot_id: &str) -> Result<(Found, Writing), St
         clock,
         boot_id: boot_id.to_owned(),
         seal,
+        limits,
         watches: Watches::new(),
         state: Mutex::new(state),
         damaged: watch::Sender::new(None),

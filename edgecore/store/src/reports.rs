@@ -5,11 +5,14 @@ use rusqlite::{Connection, OptionalExtension};
 use wire::{Kind, ObjectKey, Uid, Version};
 
 use crate::error::{Context, StoreError};
-use crate::ledger::{Fate, REPORTS, count};
+use crate::ledger::{Fate, Holding, count, hold, holding};
+use crate::limits::REPORTS;
+use crate::refusals;
 use crate::types::{Held, ReportRow};
 use crate::writer::{Topic, Work};
 
-/// Keeps the latest value, where it differs from the last.
+/// Keeps the latest value, where it differs from the last. One that would take the outbox over its cap is dropped, and
+/// what was reported before stays; nobody need try it again, since the next change is reported anyway.
 pub(crate) fn put(work: &mut Work<'_>, key: &ObjectKey, uid: &str, body: &[u8]) -> Result<bool, StoreError> {
     let kind = key.kind.name();
     let last = work
@@ -20,7 +23,13 @@ pub(crate) fn put(work: &mut Work<'_>, key: &ObjectKey, uid: &str, body: &[u8]) 
                 .optional()
         })
         .during("read a report")?;
-    if last.is_some_and(|(known, name)| known == body && name == key.name) {
+    if last.as_ref().is_some_and(|(known, name)| known == body && *name == key.name) {
+        return Ok(false);
+    }
+    if !fits(work, last.map_or(0, |(known, _)| known.len()), body.len())? {
+        tracing::warn!(%key, bytes = body.len(), "a report was dropped: reports hold as much as they may");
+        count(work, REPORTS, Fate::Produced, 1)?;
+        count(work, REPORTS, Fate::Dropped("full"), 1)?;
         return Ok(false);
     }
     // What counts between the two sides is less than the whole text: only what both are sure to spell alike.
@@ -42,8 +51,16 @@ pub(crate) fn put(work: &mut Work<'_>, key: &ObjectKey, uid: &str, body: &[u8]) 
         .and_then(|mut insert| insert.execute((kind, uid, &key.namespace, &key.name, hash.0, body, kept)))
         .during("write a report")?;
     count(work, REPORTS, Fate::Produced, 1)?;
+    hold(work, REPORTS, Holding { queued: 1, bytes: to_i64(body.len() as u64) })?;
     work.effects.insert(Topic::Reports);
     Ok(true)
+}
+
+/// Whether a report of so many bytes may take the place of one of `before`.
+fn fits(work: &Work<'_>, before: usize, bytes: usize) -> Result<bool, StoreError> {
+    let held = u64::try_from(holding(work.conn, REPORTS)?.bytes).unwrap_or(0);
+    let after = held.saturating_sub(before as u64).saturating_add(bytes as u64);
+    Ok(bytes <= before || after <= work.limits.reports_max_bytes)
 }
 
 fn remove_other_nodes(work: &mut Work<'_>, uid: &str) -> Result<(), StoreError> {
@@ -58,13 +75,15 @@ fn remove_other_nodes(work: &mut Work<'_>, uid: &str) -> Result<(), StoreError> 
 
 /// Removes a report; where the cloud has not taken it, that is its fate.
 fn remove(work: &mut Work<'_>, kind: &str, uid: &str, fate: Fate) -> Result<(), StoreError> {
-    let pending: Option<bool> = work
+    let removed: Option<(bool, i64)> = work
         .conn
-        .prepare_cached("DELETE FROM reports WHERE kind = ?1 AND uid = ?2 RETURNING pending")
-        .and_then(|mut delete| delete.query_row((kind, uid), |row| row.get(0)).optional())
+        .prepare_cached("DELETE FROM reports WHERE kind = ?1 AND uid = ?2 RETURNING pending, length(body)")
+        .and_then(|mut delete| delete.query_row((kind, uid), |row| Ok((row.get(0)?, row.get(1)?))).optional())
         .during("remove a report")?;
+    let Some((pending, bytes)) = removed else { return Ok(()) };
     let twice = fate == Fate::Superseded && faults::on(Fault::SupersededTwice);
-    count(work, REPORTS, fate, usize::from(pending == Some(true)) * (1 + usize::from(twice)))
+    count(work, REPORTS, fate, usize::from(pending) * (1 + usize::from(twice)))?;
+    hold(work, REPORTS, Holding { queued: -i64::from(pending), bytes: -bytes })
 }
 
 /// Id of the last report of an object.
@@ -94,17 +113,24 @@ pub(crate) fn acked(work: &mut Work<'_>, ids: &[u64]) -> Result<(), StoreError> 
             .and_then(|mut mark| mark.execute([to_i64(*id)]))
             .during("note a delivery")?;
     }
-    count(work, REPORTS, Fate::Delivered, delivered)
+    count(work, REPORTS, Fate::Delivered, delivered)?;
+    hold(work, REPORTS, Holding { queued: -to_i64(delivered as u64), bytes: 0 })
 }
 
 /// The cloud will never take this one.
 pub(crate) fn refused(work: &mut Work<'_>, id: u64, reason: &str) -> Result<(), StoreError> {
-    let refused = work
+    let about: Option<String> = work
         .conn
-        .prepare_cached("UPDATE reports SET pending = 0, refused = ?2 WHERE id = ?1 AND pending = 1")
-        .and_then(|mut mark| mark.execute((to_i64(id), reason)))
+        .prepare_cached(
+            "UPDATE reports SET pending = 0, refused = ?2 WHERE id = ?1 AND pending = 1
+             RETURNING kind || ' ' || ltrim(namespace || '/' || name, '/')",
+        )
+        .and_then(|mut mark| mark.query_row((to_i64(id), reason), |row| row.get(0)).optional())
         .during("note a refusal")?;
-    count(work, REPORTS, Fate::Dropped("refused"), refused)
+    let Some(about) = about else { return Ok(()) };
+    count(work, REPORTS, Fate::Dropped("refused"), 1)?;
+    hold(work, REPORTS, Holding { queued: -1, bytes: 0 })?;
+    refusals::note(work, REPORTS, &about, reason)
 }
 
 /// The last reports of these objects go out again.
@@ -121,10 +147,10 @@ pub(crate) fn resend(work: &mut Work<'_>, uids: &[Uid]) -> Result<(), StoreError
         work.effects.insert(Topic::Reports);
     }
     // Wanted once more is produced once more, or the accounts would not balance.
-    if faults::on(Fault::ResendUncounted) {
-        return Ok(());
+    if !faults::on(Fault::ResendUncounted) {
+        count(work, REPORTS, Fate::Produced, again)?;
     }
-    count(work, REPORTS, Fate::Produced, again)
+    hold(work, REPORTS, Holding { queued: to_i64(again as u64), bytes: 0 })
 }
 
 /// Reports the cloud has not taken.

@@ -7,14 +7,14 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::error::{Context, StoreError};
 
 /// Migrations in order; the first makes schema 1. What is shipped is never changed, only added to.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql")];
 
 /// The newest schema known here: the number of migrations.
-pub(crate) const NEWEST: i64 = 1;
+pub(crate) const NEWEST: i64 = 2;
 
 /// Every table there must be; a file without one of them is as good as damaged.
-pub(crate) const TABLES: [&str; 7] =
-    ["meta", "objects", "pod_states", "reports", "tokens", "journal", "ledger"];
+pub(crate) const TABLES: [&str; 8] =
+    ["meta", "objects", "pod_states", "reports", "tokens", "journal", "ledger", "refusals"];
 
 /// Brings the schema up to date; returns the schema found before.
 pub(crate) fn migrate(conn: &mut Connection, path: &Path) -> Result<i64, StoreError> {
@@ -37,6 +37,7 @@ pub(crate) fn migrate(conn: &mut Connection, path: &Path) -> Result<i64, StoreEr
     Ok(found)
 }
 
-fn version(conn: &Connection) -> Result<i64, StoreError> {
+/// The schema of a file.
+pub(crate) fn version(conn: &Connection) -> Result<i64, StoreError> {
     conn.query_row("PRAGMA user_version", [], |row| row.get(0)).during("read its schema")
 }

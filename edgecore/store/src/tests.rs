@@ -3,6 +3,7 @@
 mod found;
 mod full_disk;
 mod journal;
+mod migration;
 mod objects;
 mod reports;
 mod retire;

@@ -257,12 +257,15 @@ pub struct WantedToken {
     pub token: Option<Token>,
 }
 
+/// The highest priority of a journal entry; the lowest is 0.
+pub const HIGHEST_PRIORITY: u8 = 9;
+
 /// Something to be kept in the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JournalEntry {
-    /// Which stream: `events` so far.
+    /// Which stream: `events`, `messages` or `readings`.
     pub stream: &'static str,
-    /// 0 (may be dropped first) to 9.
+    /// 0 (sent last, may be dropped first) to 9. Entries of one stream and one priority stay in order.
     pub priority: u8,
     /// Of no use after so long; `None` means never.
     pub expires_after: Option<Duration>,
@@ -304,6 +307,21 @@ pub struct LedgerRow {
     pub dropped: Vec<(String, u64)>,
     /// Still here.
     pub queued: u64,
+    /// Bytes of bodies on the disk; of reports also those delivered, which are kept as the last word.
+    pub bytes: u64,
+}
+
+/// Something the cloud refused for good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// `reports`, or a stream of the journal.
+    pub stream: String,
+    /// The object reported on, or the entry.
+    pub about: String,
+    /// Why, by the cloud's words.
+    pub reason: String,
+    /// When, by the wall clock of the edge.
+    pub at: WallTime,
 }
 
 impl LedgerRow {

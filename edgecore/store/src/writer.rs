@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use wire::Kind;
 
 use crate::error::{Context, StoreError};
+use crate::limits::Limits;
 use crate::meta::{self, State};
 use crate::open::Shared;
 use crate::seal::Seal;
@@ -28,6 +29,7 @@ pub(crate) struct Work<'c> {
     pub(crate) conn: &'c Connection,
     pub(crate) seal: &'c Seal,
     pub(crate) now: &'c Stamp,
+    pub(crate) limits: &'c Limits,
     pub(crate) state: State,
     pub(crate) effects: Effects,
 }
@@ -163,8 +165,14 @@ fn transaction(
     let now = shared.stamp();
     let changes = conn.total_changes();
     conn.execute_batch("BEGIN IMMEDIATE").during("begin")?;
-    let mut work =
-        Work { conn, seal: &shared.seal, now: &now, state: before.clone(), effects: Effects::default() };
+    let mut work = Work {
+        conn,
+        seal: &shared.seal,
+        now: &now,
+        limits: &shared.limits,
+        state: before.clone(),
+        effects: Effects::default(),
+    };
     for job in group {
         let end = in_savepoint(&mut work, job.as_mut());
         if let Err(error) = &end {

@@ -28,13 +28,14 @@ pub(crate) struct Beat {
 }
 
 impl Beats {
-    /// From `Welcome.heartbeat_ms`; 0 leaves it to us. The first beat is due after one interval.
-    pub(crate) fn new(heartbeat_ms: u32, now: Elapsed) -> Self {
+    /// From `Welcome.heartbeat_ms`; 0 leaves it to us. The first beat is due within half an interval: a cloud that took its
+    /// time to open the session has heard nothing since `Hello`, and must not take that for silence. `random` in [0, 1).
+    pub(crate) fn new(heartbeat_ms: u32, now: Elapsed, random: f64) -> Self {
         let every = match heartbeat_ms {
             0 => DEFAULT,
             millis => Duration::from_millis(millis.into()).clamp(SHORTEST, LONGEST),
         };
-        Self { every, next: now.plus(every), seq: 0, digest_wanted: false }
+        Self { every, next: now.plus(every.mul_f64(random / 2.0)), seq: 0, digest_wanted: false }
     }
 
     /// When the next is due.
@@ -65,16 +66,17 @@ mod tests {
 
     #[test]
     fn beats_come_on_time_and_missed_ones_once() {
-        let mut beats = Beats::new(10_000, Elapsed::from_millis(0));
-        assert_eq!(beats.step(Elapsed::from_millis(9_999)), None);
-        assert_eq!(beats.step(Elapsed::from_millis(10_000)), Some(Beat { seq: 1, with_digest: false }));
+        let mut beats = Beats::new(10_000, Elapsed::from_millis(0), 0.8);
+        assert_eq!(beats.step(Elapsed::from_millis(3_999)), None);
+        assert_eq!(beats.step(Elapsed::from_millis(4_000)), Some(Beat { seq: 1, with_digest: false }));
+        assert_eq!(beats.due(), Elapsed::from_millis(14_000));
         assert_eq!(beats.step(Elapsed::from_millis(99_000)), Some(Beat { seq: 2, with_digest: false }));
         assert_eq!(beats.due(), Elapsed::from_millis(109_000));
     }
 
     #[test]
     fn the_digest_rides_along_now_and_then_and_when_wanted() {
-        let mut beats = Beats::new(0, Elapsed::default());
+        let mut beats = Beats::new(0, Elapsed::default(), 0.0);
         let with: Vec<u64> = (1..=90)
             .filter_map(|n| beats.step(Elapsed::from_millis(n * 10_000)))
             .filter(|beat| beat.with_digest)
@@ -88,7 +90,10 @@ mod tests {
 
     #[test]
     fn a_silly_interval_is_bounded() {
-        assert_eq!(Beats::new(1, Elapsed::default()).due(), Elapsed(SHORTEST));
-        assert_eq!(Beats::new(u32::MAX, Elapsed::default()).due(), Elapsed(LONGEST));
+        for (said, taken) in [(1, SHORTEST), (u32::MAX, LONGEST)] {
+            let mut beats = Beats::new(said, Elapsed::default(), 0.0);
+            beats.step(Elapsed::default());
+            assert_eq!(beats.due(), Elapsed(taken));
+        }
     }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use edgecore_store::{Meta, Welcomed};
 use thiserror::Error;
 use wire::{
-    Digest, DownFrame, FEATURES, Hello, KINDS, KindVersion, PROTOCOL_MAX, PROTOCOL_MIN, RefusedCode, Welcome,
-    down_frame::Content,
+    Digest, DownFrame, FEATURES, Hello, KINDS, KindVersion, PROTOCOL_MAX, PROTOCOL_MIN, RefusedCode, Version,
+    Welcome, down_frame::Content,
 };
 
 /// Who the edge is, besides what its store says.
@@ -15,6 +15,8 @@ pub(crate) struct Who<'a> {
     pub(crate) node_name: &'a str,
     pub(crate) boot_id: &'a str,
     pub(crate) agent_version: &'a str,
+    /// The trust bundle; empty where there is none that can be read.
+    pub(crate) trust_bundle: &'a str,
 }
 
 /// The first frame.
@@ -41,6 +43,7 @@ pub(crate) fn hello(who: &Who<'_>, meta: &Meta, objects: (Digest, u32), reports:
         agent_version: who.agent_version.to_owned(),
         reports_digest: reports.0.to_vec(),
         reports_count: reports.1,
+        trust_bundle: Version::of(who.trust_bundle.as_bytes()).to_vec(),
     }
 }
 
@@ -190,10 +193,11 @@ mod tests {
             projection_version: 1,
             ..meta(Some("c"))
         };
-        let who = Who { node_name: "n", boot_id: "b", agent_version: "v" };
+        let who = Who { node_name: "n", boot_id: "b", agent_version: "v", trust_bundle: "PEM" };
         let hello = hello(&who, &meta, (Digest(1), 2), (Digest(3), 4));
         assert_eq!((hello.cluster_id.as_str(), hello.last_epoch, hello.count), ("c", 4, 2));
         assert_eq!((hello.reports_count, hello.seen.len(), hello.kinds.len()), (4, 1, KINDS.len()));
         assert_eq!(Digest::from_slice(&hello.digest), Some(Digest(1)));
+        assert_eq!(hello.trust_bundle, Version::of(b"PEM").to_vec());
     }
 }

@@ -1,6 +1,7 @@
 //! Connecting, again and again.
 
 mod down;
+mod expire;
 mod session;
 mod up;
 
@@ -87,6 +88,7 @@ impl Sync {
         kit::select! {
             () = shutdown.requested() => Ok(()),
             ended = self.forever(&shutdown) => ended,
+            ended = self.expire() => ended,
         }
     }
 
@@ -103,8 +105,9 @@ impl Sync {
             };
             let now = self.endpoints();
             if now != endpoints {
+                let place = |endpoint: &Endpoint| endpoints.iter().position(|old| old == endpoint);
+                reconnect.replace(&now.iter().map(place).collect::<Vec<_>>());
                 endpoints = now;
-                reconnect.replace(endpoints.len());
             }
             let wait = reconnect.next(outcome, self.clock.elapsed(), kit::random::unit());
             place = self.pause(wait, &mut reconnect, &mut network).await;

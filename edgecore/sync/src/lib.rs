@@ -4,14 +4,15 @@
 //! that is in the receive queue is one transaction, acknowledged when it is on the disk. An object that is not what
 //! it says is rejected by name and counted; the rest goes on. At a `SyncPoint` the digests are compared.
 //!
-//! Up: reports and journal entries, pipelined in bounded windows, sent again after a reconnect until acknowledged;
-//! calls for the tokens that pods want; heartbeats, now and then with the digest.
+//! Up: reports and journal entries, pipelined in bounded windows, sent again after a reconnect until acknowledged, by
+//! priority where they have one; calls for the tokens that pods want; heartbeats, now and then with the digest. What
+//! expires meanwhile is removed, with a link or without.
 //!
 //! States: never joined (waits for an identity), nobody answers, refused (says why, asks again seldom, stops
 //! nothing), connected, in step; the store's disk full (holds the batch and tries again, heartbeats go on); the
 //! cloud of another cluster (nothing adopted, nothing deleted).
 //!
-//! Decisions are pure (`inbox`, `verify`, `window`, `beat`, `calls`, `hello`); sockets and tasks are under `io`.
+//! Decisions are pure (`inbox`, `verify`, `window`, `journal`, `beat`, `calls`, `hello`); sockets and tasks are under `io`.
 //!
 //! Deliberately absent: what objects mean.
 
@@ -20,6 +21,7 @@ mod calls;
 mod hello;
 mod inbox;
 mod io;
+mod journal;
 mod metrics;
 mod state;
 mod verify;

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use kit::Elapsed;
+
 /// Rows in flight; one per session and kind of row.
 #[derive(Debug)]
 pub(crate) struct Window {
     limit: usize,
     after: u64,
-    /// By id, with what the row is about.
-    flying: BTreeMap<u64, String>,
+    /// By id, with what the row is about, and when it was sent.
+    flying: BTreeMap<u64, (String, Elapsed)>,
 }
 
 impl Window {
@@ -29,21 +31,21 @@ impl Window {
 
     /// Takes a row up for sending; `false` where it is in flight already. What was in flight about the same thing is
     /// superseded, and nobody waits for its acknowledgement any more; an empty `about` supersedes nothing.
-    pub(crate) fn take(&mut self, id: u64, about: &str) -> bool {
+    pub(crate) fn take(&mut self, id: u64, about: &str, now: Elapsed) -> bool {
         self.after = self.after.max(id);
         if self.flying.contains_key(&id) {
             return false;
         }
         if !about.is_empty() {
-            self.flying.retain(|_, known| known != about);
+            self.flying.retain(|_, (known, _)| known != about);
         }
-        self.flying.insert(id, about.to_owned());
+        self.flying.insert(id, (about.to_owned(), now));
         true
     }
 
-    /// The row arrived, was refused, or was never sent.
-    pub(crate) fn done(&mut self, id: u64) {
-        self.flying.remove(&id);
+    /// The row arrived, was refused, or was never sent; answers when it was taken up.
+    pub(crate) fn done(&mut self, id: u64) -> Option<Elapsed> {
+        self.flying.remove(&id).map(|(_, since)| since)
     }
 
     /// Rows behind the cursor are wanted again; what is in flight is not sent twice.
@@ -61,13 +63,14 @@ mod tests {
     #[test]
     fn a_later_row_about_the_same_frees_the_place_of_the_earlier() {
         let mut window = Window::new(2);
-        assert!(window.take(1, "Pod/a") && window.take(2, "Pod/b") && window.room() == 0);
-        assert!(window.take(3, "Pod/a"));
+        let now = Elapsed::default();
+        assert!(window.take(1, "Pod/a", now) && window.take(2, "Pod/b", now) && window.room() == 0);
+        assert!(window.take(3, "Pod/a", now));
         assert_eq!(window.room(), 0);
         window.done(1);
         assert_eq!(window.room(), 0);
         window.done(3);
-        assert_eq!((window.room(), window.take(2, "Pod/b")), (1, false));
+        assert_eq!((window.room(), window.take(2, "Pod/b", now)), (1, false));
     }
 
     proptest! {
@@ -105,7 +108,7 @@ mod tests {
                 // As the uplink does after every event.
                 while window.room() > 0 {
                     let Some(id) = pending.iter().copied().find(|id| *id > window.after()) else { break };
-                    if window.take(id, "") {
+                    if window.take(id, "", Elapsed::default()) {
                         prop_assert!(flying.insert(id), "sent twice");
                     }
                 }

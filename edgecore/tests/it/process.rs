@@ -26,7 +26,8 @@ fn write_config(dir: &Path, admin: SocketAddr) -> PathBuf {
     let path = dir.join("edgecore.yaml");
     let text = format!(
         "nodeName: edge-1\nstateDir: {0}/state\nendpoints: [\"wss://{1}/v1/connect\"]\n\
-         containerd: unix://{0}/no.sock\nadmin: {admin}\ncniConfDir: {0}/cni\npodLogsDir: {0}/logs\n",
+         containerd: unix://{0}/no.sock\nadmin: {admin}\ncniConfDir: {0}/cni\npodLogsDir: {0}/logs\n\
+         localSocket: {0}/edgecore.sock\n",
         dir.display(),
         free(),
     );
@@ -97,10 +98,26 @@ fn without_runtime_and_cloud_it_lives_is_not_ready_and_ends_when_asked() {
     let config = write_config(dir.path(), admin);
     let mut agent = start(&config);
     assert!(get(admin, "/livez").unwrap().starts_with("HTTP/1.1 200"));
-    assert!(get(admin, "/readyz").unwrap().starts_with("HTTP/1.1 503"));
+    let ready = get(admin, "/readyz").unwrap();
+    assert!(ready.starts_with("HTTP/1.1 503") && ready.ends_with("\r\n\r\nplan\nruntime\n"), "{ready}");
     let metrics = get(admin, "/metrics").unwrap();
     assert!(metrics.contains("skerry_link_state{state=\"disconnected\"} 1"), "{metrics}");
     assert!(metrics.contains("skerry_store_objects 0"), "{metrics}");
+    assert!(metrics.contains("skerry_stream_produced_total{stream=\"messages\"} 0"), "{metrics}");
+    let status = |json: &[&str]| {
+        let mut words = vec!["status", "--config", config.to_str().unwrap()];
+        words.extend(json);
+        output(&words)
+    };
+    let (code, line, stderr) = status(&["--json"]);
+    assert_eq!((code, line.lines().count()), (Some(0), 1), "{stderr}");
+    let told: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(
+        (told["node"].as_str(), told["link"]["state"].as_str()),
+        (Some("edge-1"), Some("disconnected"))
+    );
+    let ledger = metrics.split("store_id=\"").nth(1).unwrap().split('"').next().unwrap();
+    assert!(status(&[]).1.contains(&format!("ledger   {ledger}\n")));
 
     // A second one on the same directory is refused, and the first goes on.
     std::fs::create_dir(dir.path().join("second")).unwrap();
@@ -114,6 +131,13 @@ fn without_runtime_and_cloud_it_lives_is_not_ready_and_ends_when_asked() {
     let killed = Command::new("kill").arg(agent.child.id().to_string()).status().unwrap();
     assert!(killed.success());
     assert_eq!(agent.child.wait().unwrap().code(), Some(0));
+
+    // Of an agent that does not run the store tells, and the same.
+    let (code, line, stderr) = status(&["--json"]);
+    let stopped: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((code, stopped["link"]["state"].as_str()), (Some(0), Some("stopped")), "{stderr}");
+    assert_eq!((&stopped["streams"], &stopped["desired"]), (&told["streams"], &told["desired"]));
+    assert!(status(&[]).1.contains(ledger));
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod docs;
 mod errors;
 mod generated;
 mod layers;
+mod metrics;
 mod names;
 mod owners;
 mod sizes;

@@ -1,5 +1,5 @@
-//! The endpoint for whoever runs the process: `/livez`, `/readyz` (status code only, no authentication) and
-//! `/metrics` (only to callers that the guard lets in).
+//! The endpoint for whoever runs the process: `/livez`, `/readyz` (without authentication the status code only; to
+//! callers that the guard lets in also what is pending, one name a line) and `/metrics` (only to those callers).
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -23,6 +23,9 @@ use crate::tasks::Group;
 
 /// Connections served at once; more are closed unanswered.
 const MAX_CONNECTIONS: usize = 32;
+/// Whoever asks whether the process is ready gets the status code, also where nobody can tell within this time whether
+/// they may know more.
+const JUDGED_WITHIN: Duration = Duration::from_secs(2);
 
 /// Why the endpoint ended.
 #[derive(Debug, Error)]
@@ -140,21 +143,26 @@ impl<A: Authorize> State<A> {
         }
         match request.uri().path() {
             "/livez" => status(StatusCode::OK),
-            "/readyz" if self.readiness.pending().is_empty() => status(StatusCode::OK),
-            "/readyz" => status(StatusCode::SERVICE_UNAVAILABLE),
-            path => {
-                let bearer = request
-                    .headers()
-                    .get(header::AUTHORIZATION)
-                    .and_then(|value| value.to_str().ok())
-                    .and_then(|value| value.strip_prefix("Bearer "));
-                match self.authorize.metrics(bearer).await {
-                    Ok(()) if path == "/metrics" => self.metrics(),
-                    Ok(()) => self.page(path).await,
-                    Err(code) => status(code),
-                }
-            }
+            "/readyz" => self.ready(bearer(request)).await,
+            path => match self.authorize.metrics(bearer(request)).await {
+                Ok(()) if path == "/metrics" => self.metrics(),
+                Ok(()) => self.page(path).await,
+                Err(code) => status(code),
+            },
         }
+    }
+
+    async fn ready(&self, bearer: Option<&str>) -> Response<Full<Bytes>> {
+        let pending = self.readiness.pending();
+        if pending.is_empty() {
+            return status(StatusCode::OK);
+        }
+        let mut response = status(StatusCode::SERVICE_UNAVAILABLE);
+        let judged = tokio::time::timeout(JUDGED_WITHIN, self.authorize.metrics(bearer)).await;
+        if matches!(judged, Ok(Ok(()))) {
+            *response.body_mut() = Full::new(Bytes::from(pending.join("\n") + "\n"));
+        }
+        response
     }
 
     async fn page(&self, path: &str) -> Response<Full<Bytes>> {
@@ -181,8 +189,66 @@ impl<A: Authorize> State<A> {
     }
 }
 
+/// The bearer token sent.
+fn bearer(request: &Request<Incoming>) -> Option<&str> {
+    let sent = request.headers().get(header::AUTHORIZATION)?;
+    sent.to_str().ok()?.strip_prefix("Bearer ")
+}
+
 fn status(code: StatusCode) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::new()));
     *response.status_mut() = code;
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    /// Lets in whoever has the token, and never finds out about one.
+    struct Guard;
+
+    impl Authorize for Guard {
+        async fn metrics(&self, bearer: Option<&str>) -> Result<(), StatusCode> {
+            match bearer {
+                Some("good") => Ok(()),
+                Some("unknown") => std::future::pending().await,
+                _ => Err(StatusCode::UNAUTHORIZED),
+            }
+        }
+    }
+
+    async fn get(address: SocketAddr, head: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = format!("GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{head}\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn what_is_pending_is_named_to_those_who_may_know() {
+        let admin = Admin::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        let address = admin.address().unwrap();
+        let (readiness, shutdown) = (Readiness::new(), Shutdown::new());
+        let blocked = readiness.block("listing Pod");
+        let registry = Arc::new(Mutex::new(Registry::default()));
+        let serving = admin.serve(registry, readiness.clone(), Guard, shutdown.clone());
+        let asking = async {
+            let told = get(address, "Authorization: Bearer good\r\n").await;
+            assert!(told.starts_with("HTTP/1.1 503") && told.ends_with("\r\n\r\nlisting Pod\n"), "{told}");
+            for head in ["", "Authorization: Bearer bad\r\n", "Authorization: Bearer unknown\r\n"] {
+                let bare = get(address, head).await;
+                assert!(bare.starts_with("HTTP/1.1 503") && bare.ends_with("\r\n\r\n"), "{bare}");
+            }
+            drop(blocked);
+            assert!(get(address, "").await.starts_with("HTTP/1.1 200"));
+            shutdown.request("the test ends");
+        };
+        let (served, ()) = tokio::join!(serving, asking);
+        served.unwrap();
+    }
 }

@@ -56,6 +56,12 @@ impl WallTime {
             Err(_) => String::from("1970-01-01T00:00:00Z"),
         }
     }
+
+    /// As the Kubernetes API writes a `MicroTime`: with six decimals of the second.
+    pub fn micro_rfc3339(self) -> String {
+        let seconds = self.rfc3339();
+        format!("{}.{:06}Z", seconds.trim_end_matches('Z'), self.0.rem_euclid(1000) * 1000)
+    }
 }
 
 impl fmt::Display for WallTime {

@@ -144,6 +144,8 @@ impl Group {
         }
         let id = self.inner.next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let leaving = Leave { group: Arc::downgrade(&self.inner), id };
+        // Boxed: a future that holds another one and awaits it has room for it twice, and there may be ten thousand.
+        let work = Box::pin(work);
         let task = async move {
             let _leaving = leaving;
             work.await;

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use kit::Clock;
 
+use crate::proxy::Proxies;
+
 /// How a link behaves. Both ends have one; only `heartbeat` must agree, and the cloud says it in `Welcome`.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -31,6 +33,8 @@ pub struct Config {
     pub read_buffer: usize,
     /// Time source for silence.
     pub clock: Clock,
+    /// Which proxies an edge connects through.
+    pub proxies: Proxies,
     /// Makes connections in place of the machine's network.
     #[cfg(feature = "testing")]
     pub dialer: Option<std::sync::Arc<dyn crate::Dialer>>,
@@ -49,8 +53,9 @@ impl Default for Config {
             max_received: 256 * 1024,
             max_streams: 64,
             max_connections: 20_000,
-            read_buffer: 4 * 1024,
+            read_buffer: 1024,
             clock: Clock::system(),
+            proxies: Proxies::default(),
             #[cfg(feature = "testing")]
             dialer: None,
         }

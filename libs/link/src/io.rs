@@ -2,6 +2,7 @@
 
 mod connect;
 mod connection;
+mod dial;
 mod driver;
 mod listen;
 #[cfg(feature = "testing")]
@@ -14,6 +15,9 @@ mod stream;
 
 pub use connect::connect;
 pub use connection::{Connection, FrameReceiver, FrameSender, Peer, Streams};
+#[cfg(feature = "fuzzing")]
+pub(crate) use dial::read as proxy_answer;
+pub use dial::{DialError, dial};
 pub use listen::{Accepted, Listener};
 #[cfg(feature = "testing")]
 pub use memory::{Dialer, MemoryEnd, MemoryFrame, memory_listener, memory_pair};

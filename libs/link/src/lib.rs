@@ -21,16 +21,20 @@
 mod config;
 mod endpoint;
 mod errors;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod io;
 mod message;
+mod proxy;
 pub mod reconnect;
 
 pub use config::Config;
 pub use endpoint::{Endpoint, EndpointError, PATH};
 pub use errors::{ConnectError, HandshakeError, LinkError, ListenError};
 pub use io::{
-    Accepted, Connection, FrameReceiver, FrameSender, Listener, NetworkChanges, Peer, Stream, Streams,
-    connect, network_changes,
+    Accepted, Connection, DialError, FrameReceiver, FrameSender, Listener, NetworkChanges, Peer, Stream,
+    Streams, connect, dial, network_changes,
 };
 #[cfg(feature = "testing")]
 pub use io::{Dialer, MemoryEnd, MemoryFrame, memory_listener, memory_pair};
+pub use proxy::{Proxies, ProxyError};

@@ -2,8 +2,9 @@
 //!
 //! - Nobody answers: attempts follow each other within a second, for 15 minutes, then every 10 s. (Each attempt gives
 //!   up by itself after [`crate::Config::connect_within`].)
-//! - A peer answers and refuses: 200 ms doubling to 30 s with full jitter, or not before the time it said.
-//! - A session that lived ends: at once, and as if nothing had failed before.
+//! - A peer answers and refuses: 200 ms doubling to 30 s with full jitter, or at the time it said.
+//! - A session that lived ends: within a second, as if nothing had failed before; a replica that is gone had others,
+//!   too, and those that stay get them all.
 //! - The network changed: at once (but within a second only once), and the 15 minutes begin anew.
 //! - Several endpoints take turns; only when all have failed in turn does a back-off count.
 
@@ -23,6 +24,8 @@ const REFUSED_MOST: Duration = Duration::from_secs(30);
 const SAID_MOST: Duration = Duration::from_mins(10);
 /// Nobody comes back at the very instant a thousand others do.
 const JITTER: Duration = Duration::from_millis(200);
+/// Nor when the session of a thousand others ended with one's own, and nobody said when to come.
+const SCATTER: Duration = Duration::from_secs(1);
 /// A session this long was one; a shorter one counts as refused, else accepting and dropping would be a tight loop.
 const LIVED: Duration = Duration::from_secs(10);
 
@@ -76,10 +79,19 @@ impl Reconnect {
         }
     }
 
-    /// The list of endpoints is another one from now on; what was learned about the old ones is forgotten.
-    pub fn replace(&mut self, endpoints: usize) {
-        self.not_before = vec![Elapsed::default(); endpoints.max(1)];
-        self.current = 0;
+    /// The list of endpoints is another one from now on: for each the place it had in the old one, where it stood
+    /// there. To be called before the outcome of an attempt at an old one is told.
+    pub fn replace(&mut self, places: &[Option<usize>]) {
+        let said = |place: &Option<usize>| place.and_then(|place| self.not_before.get(place)).copied();
+        let mut not_before: Vec<Elapsed> =
+            places.iter().map(|place| said(place).unwrap_or_default()).collect();
+        if not_before.is_empty() {
+            not_before.push(Elapsed::default());
+        }
+        self.not_before = not_before;
+        // What is not in the new list any more has no turn: the next is the first.
+        let kept = places.iter().position(|place| *place == Some(self.current));
+        self.current = kept.unwrap_or(places.len());
     }
 
     /// What to do after this outcome. `random` in [0, 1).
@@ -99,6 +111,13 @@ impl Reconnect {
                 self.silent_since = None;
                 self.refusals = 0;
                 self.remember(said, now);
+                if said.is_some() { JITTER.mul_f64(random) } else { SCATTER.mul_f64(random) }
+            }
+            // Whoever says when has a plan; a back-off of our own on top would only come too late. A peer that always
+            // says "at once" has none.
+            Outcome::Refused(Some(said)) if said >= REFUSED_FIRST => {
+                self.silent_since = None;
+                self.remember(Some(said), now);
                 JITTER.mul_f64(random)
             }
             Outcome::Refused(said) | Outcome::Ended(said) => {
@@ -151,7 +170,8 @@ impl Reconnect {
     /// soonest. Where no attempt failed (a session ended, the network changed) the current endpoint comes first.
     fn turn(&self, now: Elapsed, outcome: Outcome) -> (usize, Elapsed) {
         let count = self.not_before.len();
-        let first = usize::from(matches!(outcome, Outcome::NoAnswer | Outcome::Refused(_)));
+        let failed = matches!(outcome, Outcome::NoAnswer | Outcome::Refused(_));
+        let first = usize::from(failed && self.current < count);
         let order = (first..count + first).map(|step| (self.current + step) % count);
         let with_time = order.filter_map(|at| self.not_before.get(at).map(|free| (at, *free)));
         // min_by_key keeps the first of equals, and whoever is free now is equal.

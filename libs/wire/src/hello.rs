@@ -64,6 +64,10 @@ pub struct Hello {
     /// Number of keys in `reports_digest`.
     #[prost(uint32, tag = "17")]
     pub reports_count: u32,
+    /// [`crate::Version::of`] the trust bundle that the edge has, 16 bytes: the cloud leaves it out of `Welcome` where it is
+    /// the same. Empty asks for it.
+    #[prost(bytes = "vec", tag = "18")]
+    pub trust_bundle: Vec<u8>,
 }
 
 /// The highest resourceVersion seen of a kind.

@@ -10,11 +10,27 @@ use crate::lease::{self, Holder, NAMESPACE, holder};
 /// Tries to open a session while others write the same Lease.
 const TRIES: usize = 5;
 
-/// A Lease that this session wrote last.
+/// A Lease that this session wrote last. As text: as a tree of maps it would be the largest thing that an idle session
+/// holds.
 #[derive(Debug, Clone)]
 pub(super) struct Held {
-    lease: Value,
+    lease: Box<str>,
     pub(super) epoch: u64,
+}
+
+impl Held {
+    /// Who manages which field stays the API server's business: an update that says nothing of it changes nothing.
+    fn new(mut lease: Value, epoch: u64) -> Self {
+        if let Some(metadata) = lease.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.remove("managedFields");
+        }
+        Self { lease: lease.to_string().into(), epoch }
+    }
+
+    /// The Lease; one that cannot be read has no resourceVersion, and no write of it succeeds.
+    fn lease(&self) -> Value {
+        serde_json::from_str(&self.lease).unwrap_or_default()
+    }
 }
 
 /// How a renewal ended.
@@ -74,7 +90,7 @@ impl Keeper {
                 self.client.replace(&self.path(), &lease).await
             };
             match written {
-                Ok(lease) => return Ok(Held { lease, epoch }),
+                Ok(lease) => return Ok(Held::new(lease, epoch)),
                 Err(error) if error.is_conflict() && tries < TRIES => tries += 1,
                 Err(error) => return Err(error),
             }
@@ -84,14 +100,14 @@ impl Keeper {
     /// Renews. A conflict is no loss where the Lease still names this session: an answer was lost, or somebody
     /// annotated it.
     pub(super) async fn renew(self, held: Held, node_uid: String, now: WallTime) -> Renewal {
-        let lease = self.owned(lease::renewed(held.lease, &self.node, now), &node_uid);
+        let lease = self.owned(lease::renewed(held.lease(), &self.node, now), &node_uid);
         match self.client.replace(&self.path(), &lease).await {
-            Ok(lease) => Renewal::Done(Held { lease, epoch: held.epoch }),
+            Ok(lease) => Renewal::Done(Held::new(lease, held.epoch)),
             Err(error) if error.is_conflict() || error.is_not_found() => match self.read().await {
                 Ok(Some(lease)) => {
                     let found = holder(&lease);
                     if found.epoch == held.epoch && found.replica == self.replica {
-                        Renewal::Done(Held { lease, epoch: held.epoch })
+                        Renewal::Done(Held::new(lease, held.epoch))
                     } else {
                         Renewal::Lost(found)
                     }

@@ -8,30 +8,32 @@ use std::time::Duration;
 use cloudcore_index::Subscription;
 use cloudcore_kube::KubeError;
 use futures::future::BoxFuture;
-use kit::Elapsed;
 use kit::errors::chain;
+use kit::{Backoff, Elapsed};
 use link::{FrameReceiver, FrameSender, LinkError, Streams};
 use wire::{DownFrame, GoAway, Kind, up_frame};
 
 use super::Inner;
+use super::bodies;
 use super::lease::{Held, Keeper, Renewal};
 use super::open::{Admitted, welcome};
 use crate::identity::{Denied, Identities};
-use crate::lease::DURATION_SECONDS;
-use crate::metrics::{KindLabel, ResultLabel, SentLabel};
-use crate::registry::{Entry, Stop};
+use crate::lease::{DURATION_SECONDS, head_start, renew_after};
+use crate::metrics::{KindLabel, ReasonLabel, ResultLabel, SentLabel};
+use crate::registry::{Entry, NEWER, Stop};
 use crate::session::{Broken, Session};
-use crate::upstream::{Origin, Upstream};
+use crate::upstream::{Answers, Origin, Upstream};
 
 /// Frames that wait behind the one being sent; beyond, no answers are taken.
 const QUEUE: usize = 32;
-/// The Lease is renewed by a heartbeat when the last renewal is so old: a little less than a beat.
-const RENEW_AFTER: Duration = Duration::from_millis(9_500);
 /// How long a Lease holds that is not renewed.
 const LEASE: Duration = Duration::from_secs(DURATION_SECONDS as u64);
 /// How long one renewal may take, all its requests together.
 const RENEWAL: Duration = Duration::from_secs(10);
 
+/// An agent that opens another session has left the first, and does not hear of it. Who does is another machine with the
+/// same key, a copy of a disk, say: the two shall not take the node from each other every second.
+const NEWER_RETRY_MS: u32 = 60_000;
 /// How long an edge waits before it hears from a refusal what became of its key.
 const REVOKED_RETRY_MS: u32 = 1_000;
 
@@ -41,6 +43,8 @@ enum End {
     Link(String),
     /// The edge is told why, and to go.
     Farewell(GoAway),
+    /// Another session of the node is newer.
+    Superseded(String),
 }
 
 impl From<Broken> for End {
@@ -53,7 +57,8 @@ fn farewell(reason: &str) -> End {
     End::Farewell(GoAway { reason: reason.to_owned(), retry_after_ms: 0 })
 }
 
-struct Live<I, U> {
+/// A session that is open.
+pub(super) struct Live<I, U> {
     inner: Arc<Inner<I, U>>,
     origin: Origin,
     session: Session,
@@ -65,27 +70,37 @@ struct Live<I, U> {
     identity: pki::Identity,
     held: Held,
     renewing: Option<BoxFuture<'static, Renewal>>,
+    /// Bodies being read; whether none is missing any more.
+    reading: Option<BoxFuture<'static, bool>>,
+    /// Not before this the bodies that are still missing are asked for again.
+    read_at: Elapsed,
+    read_again: Backoff,
     renewed_at: Elapsed,
+    /// So much earlier comes the first renewal.
+    head_start: Duration,
     /// Until when nobody can have taken the Lease for abandoned, or wanted it to look so.
     sound_at: Elapsed,
+    receiver: FrameReceiver,
+    answers: Answers,
+    stop: Arc<Stop>,
 }
 
-/// Opens the session and serves it to its end.
-pub(super) async fn run<I: Identities, U: Upstream>(
+/// Opens the session; `None` where it may not be after all, and the edge was told so.
+pub(super) async fn begin<I: Identities, U: Upstream>(
     inner: Arc<Inner<I, U>>,
     admitted: Admitted,
     sender: FrameSender,
-    mut receiver: FrameReceiver,
+    receiver: FrameReceiver,
     streams: Streams,
-) {
+) -> Option<Live<I, U>> {
     let epoch = admitted.held.epoch;
-    let (origin, mut answers) = Origin::new(&admitted.hello.node_name, epoch, &admitted.hello);
+    let (origin, answers) = Origin::new(&admitted.hello.node_name, epoch, &admitted.hello);
     let stop = Arc::new(Stop::default());
     let entry = Entry { epoch, stop: Arc::clone(&stop), streams: Arc::new(streams) };
     if !inner.registry.enter(&origin.node, entry) {
-        let gone = GoAway { reason: "a newer session of this node was opened".to_owned(), retry_after_ms: 0 };
+        let gone = GoAway { reason: NEWER.to_owned(), retry_after_ms: NEWER_RETRY_MS };
         let _ = sender.send(wire::encode(&DownFrame::from(gone))).await;
-        return;
+        return None;
     }
     // A revocation since the first look found no session to end: from here on it finds this one.
     if let Err(Denied::Revoked(reason)) = inner.parts.identities.check(&admitted.identity).await {
@@ -95,7 +110,7 @@ pub(super) async fn run<I: Identities, U: Upstream>(
         if sender.send(wire::encode(&DownFrame::from(gone))).await.is_ok() {
             sender.close(&reason).await;
         }
-        return;
+        return None;
     }
     inner.parts.metrics.sessions.inc();
     inner.parts.metrics.opened.inc();
@@ -105,9 +120,11 @@ pub(super) async fn run<I: Identities, U: Upstream>(
         Session::open(admitted.agreed.kinds, &admitted.hello.digest, admitted.hello.count, &subscription);
     let in_sync = matches!(second.content, Some(wire::down_frame::Content::InSync(_)));
     tracing::info!(node = %origin.node, epoch, in_sync, agent = admitted.hello.agent_version, "session opened");
-    let mut live = Live {
-        renewed_at: inner.parts.clock.elapsed(),
-        sound_at: inner.parts.clock.elapsed(),
+    let now = inner.parts.clock.elapsed();
+    let live = Live {
+        renewed_at: now,
+        head_start: head_start(kit::random::unit()),
+        sound_at: now,
         inner,
         origin,
         session,
@@ -119,29 +136,39 @@ pub(super) async fn run<I: Identities, U: Upstream>(
         identity: admitted.identity,
         held: admitted.held,
         renewing: None,
+        reading: None,
+        read_at: Elapsed::default(),
+        read_again: Backoff::new(bodies::AGAIN.0, bodies::AGAIN.1),
+        receiver,
+        answers,
+        stop,
     };
+    if !in_sync {
+        live.inner.parts.metrics.resyncs.get_or_create(&ReasonLabel { reason: "opening" }).inc();
+    }
     live.inner.parts.upstream.opened(&live.origin);
-    let end = live.serve(&mut receiver, &mut answers, &stop).await;
-    live.finish(end).await;
+    Some(live)
 }
 
 impl<I: Identities, U: Upstream> Live<I, U> {
-    async fn serve(
-        &mut self,
-        receiver: &mut FrameReceiver,
-        answers: &mut crate::upstream::Answers,
-        stop: &Stop,
-    ) -> End {
+    /// Serves the session to its end.
+    pub(super) async fn run(mut self) {
+        let end = self.serve().await;
+        self.finish(end).await;
+    }
+
+    async fn serve(&mut self) -> End {
         let clock = self.inner.parts.clock.clone();
         loop {
             self.pump();
             self.start_sending();
+            self.start_reading();
             let room = self.queue.len() < QUEUE;
-            let deadline = self.session.deadline();
+            let deadline = self.deadline();
             let step = kit::select! {
-                frame = receiver.recv() => match frame {
+                frame = self.receiver.recv() => match frame {
                     Ok(Some(bytes)) => self.frame(&bytes).await,
-                    Ok(None) => Err(End::Link(receiver.close_reason().unwrap_or_else(|| "closed".to_owned()))),
+                    Ok(None) => Err(End::Link(self.receiver.close_reason().unwrap_or_else(|| "closed".to_owned()))),
                     Err(error) => Err(End::Link(error.to_string())),
                 },
                 sent = pending(&mut self.sending) => {
@@ -152,8 +179,13 @@ impl<I: Identities, U: Upstream> Live<I, U> {
                     self.renewing = None;
                     self.renewed(renewal)
                 }
+                whole = pending(&mut self.reading) => {
+                    self.reading = None;
+                    self.read(whole);
+                    Ok(())
+                }
                 () = self.subscription.changed() => self.changed(),
-                answer = answers.next(), if room => match answer {
+                answer = self.answers.next(), if room => match answer {
                     Some(frame) => {
                         self.queue.push_back(frame);
                         Ok(())
@@ -161,7 +193,10 @@ impl<I: Identities, U: Upstream> Live<I, U> {
                     None => Err(farewell("the edge does not take its answers")),
                 },
                 () = clock.sleep_until(deadline.unwrap_or_default()), if deadline.is_some() => Ok(()),
-                goodbye = stop.asked() => Err(End::Farewell(goodbye)),
+                goodbye = self.stop.asked() => Err(match goodbye.reason {
+                    reason if reason == NEWER => End::Superseded(reason),
+                    reason => End::Farewell(GoAway { reason, ..goodbye }),
+                }),
             };
             if let Err(end) = step {
                 return end;
@@ -180,6 +215,9 @@ impl<I: Identities, U: Upstream> Live<I, U> {
                 let label = SentLabel { kind: kind.name().to_owned(), op };
                 self.inner.parts.metrics.objects_sent.get_or_create(&label).inc();
             }
+            if matches!(outgoing.frame.content, Some(wire::down_frame::Content::WantInventory(_))) {
+                self.inner.parts.metrics.resyncs.get_or_create(&ReasonLabel { reason: "drift" }).inc();
+            }
             self.queue.push_back(wire::encode(&outgoing.frame));
         }
         self.inner.parts.metrics.drift.inc_by(self.session.take_drifts());
@@ -196,9 +234,38 @@ impl<I: Identities, U: Upstream> Live<I, U> {
         }
     }
 
+    /// When there is something to do by itself.
+    fn deadline(&self) -> Option<Elapsed> {
+        let waits = self.reading.is_none() && !self.session.lacking().is_empty();
+        self.session.deadline().into_iter().chain(waits.then_some(self.read_at)).min()
+    }
+
+    /// Reads the bodies of what is to be sent and has none, one batch at a time.
+    fn start_reading(&mut self) {
+        let now = self.inner.parts.clock.elapsed();
+        if self.reading.is_some() || self.session.lacking().is_empty() || self.read_at > now {
+            return;
+        }
+        let (inner, node) = (Arc::clone(&self.inner), Arc::clone(&self.origin.node));
+        let objects = self.session.lacking().to_vec();
+        self.reading = Some(Box::pin(async move {
+            inner.bodies.read(&inner.parts.client, &inner.parts.index, &node, &objects).await
+        }));
+    }
+
+    fn read(&mut self, whole: bool) {
+        if whole {
+            // Not asked for again while what was read waits behind a queue that is not empty yet.
+            self.session.lacks_nothing();
+            self.read_again.reset();
+        } else {
+            let wait = self.read_again.next(kit::random::unit());
+            self.read_at = self.inner.parts.clock.elapsed().plus(wait);
+        }
+    }
+
     fn changed(&mut self) -> Result<(), End> {
-        let dirty =
-            self.subscription.take().ok_or_else(|| farewell("a newer session of this node was opened"))?;
+        let dirty = self.subscription.take().ok_or_else(|| End::Superseded(NEWER.to_owned()))?;
         self.session.changed(dirty.objects);
         if !dirty.statuses.is_empty() {
             self.inner.parts.upstream.statuses_changed(&self.origin, &dirty.statuses);
@@ -248,7 +315,7 @@ impl<I: Identities, U: Upstream> Live<I, U> {
             self.sound_at = now;
         }
         // A node whose pod engine stands still must not look alive.
-        if beat.engine_alive && self.renewing.is_none() && now.since(self.renewed_at) >= RENEW_AFTER {
+        if beat.engine_alive && self.renewing.is_none() && self.renewal_is_due(now) {
             let uid = self.inner.parts.index.named(Kind::Node, "", &self.origin.node);
             let uid = uid.map(|node| node.uid.to_string()).unwrap_or_default();
             let renewal =
@@ -277,6 +344,11 @@ impl<I: Identities, U: Upstream> Live<I, U> {
         Ok(())
     }
 
+    fn renewal_is_due(&self, now: Elapsed) -> bool {
+        let age = now.since(self.renewed_at).saturating_add(self.head_start);
+        age >= renew_after(self.inner.registry.len())
+    }
+
     fn renewed(&mut self, renewal: Renewal) -> Result<(), End> {
         let count =
             |result| self.inner.parts.metrics.lease_writes.get_or_create(&ResultLabel { result }).inc();
@@ -286,6 +358,7 @@ impl<I: Identities, U: Upstream> Live<I, U> {
                 self.held = held;
                 self.renewed_at = self.inner.parts.clock.elapsed();
                 self.sound_at = self.renewed_at;
+                self.head_start = Duration::ZERO;
                 Ok(())
             }
             Renewal::Failed(error) => {
@@ -302,7 +375,10 @@ impl<I: Identities, U: Upstream> Live<I, U> {
             }
             Renewal::Lost(holder) => {
                 count("conflict");
-                Err(farewell(&format!("session {} of replica {:?} is newer", holder.epoch, holder.replica)))
+                let reason = format!("session {} of replica {:?} is newer", holder.epoch, holder.replica);
+                // A Lease that is gone, or was put back to an earlier time, is nobody's yet.
+                let newer = holder.epoch > self.held.epoch;
+                Err(if newer { End::Superseded(reason) } else { farewell(&reason) })
             }
         }
     }
@@ -310,19 +386,27 @@ impl<I: Identities, U: Upstream> Live<I, U> {
     /// Ends the session: nothing of it is written any more, and the edge hears why.
     async fn finish(self, end: End) {
         let (node, epoch) = (Arc::clone(&self.origin.node), self.origin.epoch);
+        let (End::Link(reason) | End::Superseded(reason) | End::Farewell(GoAway { reason, .. })) = &end;
+        self.inner.parts.upstream.ending(&self.origin, reason);
         self.inner.parts.upstream.closed(&self.origin);
         self.inner.registry.leave(&node, epoch);
         self.inner.parts.metrics.sessions.dec();
-        match end {
-            End::Link(reason) => tracing::info!(%node, epoch, reason, "session ended"),
-            End::Farewell(goodbye) => {
-                tracing::info!(%node, epoch, reason = goodbye.reason, "session is ended");
-                let reason = goodbye.reason.clone();
-                // Ahead of what still waits: it would be in vain.
-                let _ = self.sender.send_urgent(wire::encode(&DownFrame::from(goodbye))).await;
-                self.sender.close(&reason).await;
-            }
-        }
+        let goodbye = match end {
+            End::Link(reason) => return tracing::info!(%node, epoch, reason, "session ended"),
+            End::Farewell(goodbye) => goodbye,
+            // The machine that has the name no more hears that, and not only that somebody else has it.
+            End::Superseded(newer) => match self.inner.parts.identities.check(&self.identity).await {
+                Err(Denied::Revoked(reason)) => GoAway { reason, retry_after_ms: REVOKED_RETRY_MS },
+                Ok(()) | Err(Denied::Unavailable(_)) => {
+                    GoAway { reason: newer, retry_after_ms: NEWER_RETRY_MS }
+                }
+            },
+        };
+        tracing::info!(%node, epoch, reason = goodbye.reason, "session is ended");
+        let reason = goodbye.reason.clone();
+        // Ahead of what still waits: it would be in vain.
+        let _ = self.sender.send_urgent(wire::encode(&DownFrame::from(goodbye))).await;
+        self.sender.close(&reason).await;
     }
 }
 

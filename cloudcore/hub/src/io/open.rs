@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use kit::errors::chain;
 use link::{Connection, FrameReceiver, FrameSender};
-use wire::{Hello, Kind, PROJECTION_VERSION, Refused, RefusedCode, Welcome, up_frame};
+use wire::{Hello, Kind, PROJECTION_VERSION, Refused, RefusedCode, Version, Welcome, up_frame};
 
+use super::door::Entered;
 use super::lease::{Held, Keeper};
 use super::{Inner, catch_up, live, node, reason, within};
 use crate::admit::{Agreed, Terms, admit};
+use crate::drain;
 use crate::identity::{Denied, Identities};
 use crate::upstream::Upstream;
 
@@ -31,30 +33,58 @@ pub(super) struct Admitted {
     pub(super) held: Held,
 }
 
-/// Serves one connection to its end.
-pub(super) async fn serve<I: Identities, U: Upstream>(inner: Arc<Inner<I, U>>, connection: Connection) {
+/// Makes a session of a connection; `None` where there is none, and the edge was told why.
+pub(super) async fn open_session<I: Identities, U: Upstream>(
+    inner: Arc<Inner<I, U>>,
+    connection: Connection,
+) -> Option<live::Live<I, U>> {
     let peer = connection.peer.clone();
-    let Some(identity) = peer.identity else { return };
+    let identity = peer.identity?;
     let (sender, mut receiver, streams) = connection.split();
     let hello = match tokio::time::timeout(HELLO, hello(&mut receiver)).await {
         Ok(Ok(hello)) => hello,
-        Ok(Err(why)) => return turn_away(&inner, &identity.node, &sender, other(why)).await,
-        Err(_) => return turn_away(&inner, &identity.node, &sender, other("no Hello came".to_owned())).await,
+        Ok(Err(why)) => {
+            turn_away(&inner, &identity.node, &sender, other(why)).await;
+            return None;
+        }
+        Err(_) => {
+            turn_away(&inner, &identity.node, &sender, other("no Hello came".to_owned())).await;
+            return None;
+        }
     };
-    let opening = tokio::time::timeout(OPENING, Box::pin(open(&inner, &identity, hello)));
+    if inner.shutdown.is_requested() {
+        let wait = Duration::from_millis(drain::retry_after_ms(kit::random::unit()).into());
+        turn_away(&inner, &identity.node, &sender, busy("this replica ends", wait)).await;
+        return None;
+    }
+    let mut entered = match inner.door.enter() {
+        Ok(entered) => entered,
+        Err(wait) => {
+            inner.parts.metrics.refused.get_or_create(&reason("busy")).inc();
+            tracing::debug!(node = identity.node, ?wait, "the edge shall come again");
+            let refused = busy("too many sessions are being opened", wait);
+            part(&sender, refused).await;
+            return None;
+        }
+    };
+    let opening = tokio::time::timeout(OPENING, Box::pin(open(&inner, &identity, hello, &mut entered)));
     let admitted = kit::select! {
         biased;
         // Nobody is there to have a session: an open one of the same edge must not give way to it.
         () = sender.ended() => {
             inner.parts.metrics.refused.get_or_create(&reason("gone")).inc();
             tracing::info!(node = identity.node, reason = sender.close_reason(), "the edge gave up waiting");
-            return;
+            return None;
         }
         admitted = opening => admitted,
     };
+    drop(entered);
     match admitted.unwrap_or_else(|_| Err(not_ready("the session could not be opened in time".to_owned()))) {
-        Ok(admitted) => live::run(inner, admitted, sender, receiver, streams).await,
-        Err(refused) => turn_away(&inner, &identity.node, &sender, refused).await,
+        Ok(admitted) => live::begin(inner, admitted, sender, receiver, streams).await,
+        Err(refused) => {
+            turn_away(&inner, &identity.node, &sender, refused).await;
+            None
+        }
     }
 }
 
@@ -88,11 +118,20 @@ async fn turn_away<I: Identities, U: Upstream>(
     };
     inner.parts.metrics.refused.get_or_create(&reason(label)).inc();
     tracing::warn!(node, code = label, reason = refused.reason, "session refused");
+    part(sender, refused).await;
+}
+
+async fn part(sender: &FrameSender, refused: Refused) {
     let text = refused.reason.clone();
     // The peer may be gone already; then there is nobody to tell.
     if sender.send(wire::encode(&wire::DownFrame::from(refused))).await.is_ok() {
         sender.close(&text).await;
     }
+}
+
+fn busy(reason: &str, wait: Duration) -> Refused {
+    let retry_after_ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
+    Refused { code: RefusedCode::NotReady.into(), reason: reason.to_owned(), retry_after_ms }
 }
 
 pub(super) fn not_ready(reason: String) -> Refused {
@@ -108,9 +147,11 @@ async fn open<I: Identities, U: Upstream>(
     inner: &Inner<I, U>,
     identity: &pki::Identity,
     hello: Hello,
+    entered: &mut Entered<'_>,
 ) -> Result<Admitted, Refused> {
     let parts = &inner.parts;
     within(LISTING, parts.index.until(|index| index.unlisted().is_empty())).await;
+    entered.begin();
     let terms = Terms { cluster_id: inner.config.cluster_id.clone(), unlisted: parts.index.unlisted() };
     let agreed = admit(&hello, &identity.node, &terms)?;
     match parts.identities.check(identity).await {
@@ -118,7 +159,7 @@ async fn open<I: Identities, U: Upstream>(
         Err(Denied::Revoked(reason)) => return Err(revoked(reason)),
         Err(Denied::Unavailable(reason)) => return Err(not_ready(reason)),
     }
-    catch_up::catch_up(&parts.client, &parts.index, &parts.watches, &hello.seen).await.map_err(not_ready)?;
+    catch_up::catch_up(parts, &inner.newest, &hello.seen).await.map_err(not_ready)?;
     let node = node::own(inner, &identity.node).await?;
     if let Some(node) = &node
         && !hello.node_uid.is_empty()
@@ -135,6 +176,12 @@ async fn open<I: Identities, U: Upstream>(
     Ok(Admitted { identity: identity.clone(), hello, agreed, keeper, held })
 }
 
+/// The trust bundle as the edge needs it: none where it says that it has this one.
+fn trust_bundle(bundle: &str, known: &[u8]) -> String {
+    let is_known = Version::from_slice(known) == Some(Version::of(bundle.as_bytes()));
+    if is_known { String::new() } else { bundle.to_owned() }
+}
+
 /// The first frame of an open session.
 pub(super) fn welcome<I: Identities, U: Upstream>(inner: &Inner<I, U>, admitted: &Admitted) -> Welcome {
     let node = inner.parts.index.named(Kind::Node, "", &admitted.hello.node_name);
@@ -144,12 +191,24 @@ pub(super) fn welcome<I: Identities, U: Upstream>(inner: &Inner<I, U>, admitted:
         epoch: admitted.held.epoch,
         cloud_time_ms: inner.parts.clock.wall().0,
         endpoints: inner.config.endpoints.clone(),
-        trust_bundle: inner.parts.identities.trust_bundle(),
+        trust_bundle: trust_bundle(&inner.parts.identities.trust_bundle(), &admitted.hello.trust_bundle),
         cluster_id: inner.config.cluster_id.clone(),
         heartbeat_ms: HEARTBEAT_MS,
         kinds: admitted.agreed.kinds.iter().map(|kind| kind.name().to_owned()).collect(),
         projection_version: PROJECTION_VERSION,
         node_uid: node.map(|node| node.uid.to_string()).unwrap_or_default(),
         replica: inner.config.replica.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bundle_is_sent_to_who_has_another_or_none() {
+        assert_eq!(trust_bundle("PEM", &Version::of(b"PEM").0), "");
+        assert_eq!(trust_bundle("PEM", &Version::of(b"older").0), "PEM");
+        assert_eq!(trust_bundle("PEM", &[]), "PEM");
     }
 }

@@ -54,7 +54,7 @@ impl World {
             key: ObjectKey::new(kind, "ns", uid),
             uid: uid.into(),
             version: Version::of(data.as_bytes()),
-            body: Arc::new(Body::pack(data.as_bytes()).unwrap()),
+            body: Some(Arc::new(Body::pack(data.as_bytes()).unwrap())),
             resource_version: "1".into(),
             detail: cloudcore_index::Detail::Plain,
         };
@@ -249,6 +249,35 @@ fn an_edge_without_pods_is_not_told_that_it_has_all_before_all_are_known() {
     session.changed([world.put(Kind::Node, "n", "2")]);
     settle(&mut session, &world, &mut edge, Elapsed::default());
     assert_eq!((edge.upserts, edge.in_sync), (5, true));
+}
+
+#[test]
+fn what_has_no_body_is_asked_for_and_what_may_need_it_waits() {
+    let mut world = World::default();
+    for (kind, uid) in [(Kind::Node, "n"), (Kind::Secret, "s"), (Kind::Pod, "p"), (Kind::Pod, "gone")] {
+        world.put(kind, uid, "1");
+    }
+    let whole = |world: &World, key: &(Kind, Arc<str>)| Object::clone(&world.objects[key]);
+    let mut edge = Edge::default();
+    edge.held.insert(("Pod".into(), "gone".into()), Version::of(b"1"));
+    world.objects.remove(&(Kind::Pod, "gone".into()));
+    let key = (Kind::Secret, Arc::from("s"));
+    let secret = whole(&world, &key);
+    world.objects.insert(key.clone(), Arc::new(Object { body: None, ..secret.clone() }));
+    let mut session = connect(&world, &mut edge);
+    let lacking: Vec<_> = session.lacking().iter().map(|object| &*object.uid).collect();
+    assert_eq!(lacking, ["s"]);
+    assert_eq!((edge.upserts, edge.deletes, edge.in_sync), (1, 1, false), "the Node, and what is gone");
+    world.objects.insert(key, Arc::new(secret));
+    settle(&mut session, &world, &mut edge, Elapsed::default());
+    assert_eq!((edge.upserts, edge.in_sync, session.lacking().len()), (3, true, 0));
+    // Digests are compared without any body.
+    for object in world.objects.values_mut() {
+        *object = Arc::new(Object { body: None, ..Object::clone(object) });
+    }
+    edge.in_sync = false;
+    let session = connect(&world, &mut edge);
+    assert!(edge.in_sync && session.lacking().is_empty());
 }
 
 #[test]

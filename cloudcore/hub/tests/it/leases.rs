@@ -15,6 +15,8 @@ struct Store {
     version: u64,
     /// Who wrote, by the header that says as whom.
     users: Vec<String>,
+    /// Paths that were read.
+    reads: Vec<String>,
     /// Paths that may not be read.
     forbidden: BTreeSet<String>,
     /// Reads of Nodes that got no answer, while there are none.
@@ -70,7 +72,17 @@ impl Leases {
 
     /// Puts a Node there.
     pub(crate) fn put_node(&self, name: &str, node: Value) {
-        self.store.lock().unwrap().objects.insert(format!("/api/v1/nodes/{name}"), node);
+        self.put(&format!("/api/v1/nodes/{name}"), node);
+    }
+
+    /// Answers reads of this path.
+    pub(crate) fn put(&self, path: &str, answer: Value) {
+        self.store.lock().unwrap().objects.insert(path.to_owned(), answer);
+    }
+
+    /// How often this path was read.
+    pub(crate) fn reads(&self, path: &str) -> usize {
+        self.store.lock().unwrap().reads.iter().filter(|read| *read == path).count()
     }
 
     /// Takes a path away from whoever reads it, or gives it back.
@@ -102,6 +114,9 @@ impl Store {
     fn answer(&mut self, method: &str, path: &str, body: &[u8]) -> (u16, Value) {
         let conflict = (409, json!({"reason": "Conflict", "message": "changed"}));
         let mut sent: Value = serde_json::from_slice(body).unwrap_or_default();
+        if method == "GET" {
+            self.reads.push(path.to_owned());
+        }
         if self.forbidden.contains(path) {
             return (403, json!({"reason": "Forbidden", "message": "not now"}));
         }

@@ -108,6 +108,10 @@ pub(crate) struct Rig {
 
 impl Rig {
     pub(crate) async fn start() -> Self {
+        Self::with(Index::new()).await
+    }
+
+    pub(crate) async fn with(index: Index) -> Self {
         let clock = Clock::manual(WallTime(1_767_225_600_000));
         let folder = tempfile::tempdir().unwrap();
         let (leases, client) = Leases::start(folder.path()).await;
@@ -117,7 +121,6 @@ impl Rig {
         // Silence is measured by the machine's clock: the manual one is moved far ahead.
         let listener = Listener::bind(([127, 0, 0, 1], 0).into(), tls, Config::default()).await.unwrap();
         let address = listener.address();
-        let index = Index::new();
         for kind in KINDS {
             index.observer(kind).listed(Some(&BTreeSet::new()));
         }

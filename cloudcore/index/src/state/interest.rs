@@ -43,6 +43,16 @@ impl Watchers {
         self.namespaces.get(namespace).is_some_and(|nodes| nodes.contains_key(node))
     }
 
+    /// Whether any node wants a named object.
+    pub(super) fn wanted(&self, kind: Kind, name: &str) -> bool {
+        self.named.contains_key(&(kind, name.into()))
+    }
+
+    /// Whether any node wants the Services of a namespace.
+    pub(super) fn wanted_namespace(&self, namespace: &str) -> bool {
+        self.namespaces.contains_key(namespace)
+    }
+
     /// Nodes that want a named object.
     pub(super) fn of(&self, kind: Kind, name: &str) -> BTreeSet<Arc<str>> {
         self.named.get(&(kind, name.into())).map(|nodes| nodes.keys().cloned().collect()).unwrap_or_default()

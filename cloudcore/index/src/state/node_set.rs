@@ -6,13 +6,11 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 use wire::{Digest, Kind, Version};
 
-use crate::object::Object;
-
 /// What one node should have, and what of it changed since it was last looked at.
 #[derive(Debug)]
 pub(crate) struct NodeSet {
     pub(crate) id: u64,
-    desired: BTreeMap<(Kind, Arc<str>), Arc<Object>>,
+    desired: BTreeMap<(Kind, Arc<str>), Version>,
     digest: Digest,
     dirty: BTreeSet<(Kind, Arc<str>)>,
     statuses: BTreeSet<(Kind, Arc<str>)>,
@@ -45,14 +43,12 @@ impl NodeSet {
     }
 
     /// Sets or removes an entry.
-    pub(super) fn put(&mut self, kind: Kind, uid: &str, object: Option<Arc<Object>>) {
+    pub(super) fn put(&mut self, kind: Kind, uid: &str, new: Option<Version>) {
         let key = (kind, Arc::from(uid));
-        let new = object.as_ref().map(|object| object.version);
-        let old = match object {
-            Some(object) => self.desired.insert(key.clone(), object),
+        let old = match new {
+            Some(version) => self.desired.insert(key.clone(), version),
             None => self.desired.remove(&key),
         };
-        let old = old.map(|old| old.version);
         if old == new {
             return;
         }
@@ -64,6 +60,14 @@ impl NodeSet {
         }
         self.dirty.insert(key);
         self.wake.notify_one();
+    }
+
+    /// An entry, if there is such a one, may be had again.
+    pub(super) fn look_again(&mut self, kind: Kind, uid: &str) {
+        if self.holds(kind, uid) {
+            self.dirty.insert((kind, uid.into()));
+            self.wake.notify_one();
+        }
     }
 
     pub(super) fn status_changed(&mut self, kind: Kind, uid: &str) {
@@ -80,12 +84,12 @@ impl NodeSet {
         std::mem::take(&mut self.statuses)
     }
 
-    pub(crate) fn get(&self, kind: Kind, uid: &str) -> Option<&Arc<Object>> {
-        self.desired.get(&(kind, Arc::from(uid)))
+    pub(crate) fn holds(&self, kind: Kind, uid: &str) -> bool {
+        self.desired.contains_key(&(kind, Arc::from(uid)))
     }
 
     pub(super) fn snapshot(&self) -> Vec<(Kind, Arc<str>, Version)> {
-        self.desired.iter().map(|((kind, uid), object)| (*kind, Arc::clone(uid), object.version)).collect()
+        self.desired.iter().map(|((kind, uid), version)| (*kind, Arc::clone(uid), *version)).collect()
     }
 
     pub(crate) const fn digest(&self) -> Digest {

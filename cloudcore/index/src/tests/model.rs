@@ -79,7 +79,6 @@ fn desired(world: &World, newest: &BTreeMap<(Kind, String), String>, name: &str)
 /// What a follower of a node believes.
 type Held = BTreeMap<(Kind, String), wire::Version>;
 
-#[derive(Default)]
 struct Test {
     index: Index,
     world: World,
@@ -88,6 +87,11 @@ struct Test {
 }
 
 impl Test {
+    fn new(index: Index) -> Self {
+        let (world, newest, connected) = (World::new(), BTreeMap::new(), BTreeMap::new());
+        Self { index, world, newest, connected }
+    }
+
     fn put(&mut self, kind: Kind, object: Value) {
         let uid = text(&object, "/metadata/uid").to_owned();
         // A pod is never bound to another node, and no object changes its name.
@@ -167,6 +171,24 @@ impl Test {
         }
     }
 
+    /// Bodies are there for nothing but what a connected node wants, and, where they are `read`, for all of it.
+    fn check_bodies(&self, read: bool) {
+        let wanted: BTreeSet<_> = self
+            .connected
+            .values()
+            .flat_map(|(subscription, _)| subscription.snapshot())
+            .map(|(kind, uid, _)| (kind, uid.to_string()))
+            .collect();
+        assert!(self.index.bodies() <= wanted.len());
+        if read {
+            for (kind, uid) in &wanted {
+                let object = &self.world[&(*kind, uid.clone())];
+                self.index.offer(*kind, object.to_string().as_bytes()).unwrap();
+            }
+            assert_eq!(self.index.bodies(), wanted.len());
+        }
+    }
+
     /// Every connected node's set, its digest, and a follower who takes what is dirty.
     fn check(&mut self) {
         for (name, (subscription, held)) in &mut self.connected {
@@ -196,12 +218,21 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
     #[test]
     fn every_set_is_what_a_recomputation_says(steps in proptest::collection::vec(step(), 1..60)) {
-        let mut test = Test::default();
-        for step in steps {
-            test.take(step);
+        let mut test = Test::new(Index::new());
+        for step in &steps {
+            test.take(*step);
             test.check();
         }
         test.connected.clear();
         prop_assert!(test.index.is_unwatched());
+        // The same where bodies are kept of what is wanted alone; those that are missing are read now and then.
+        let mut test = Test::new(Index::with_own_bodies());
+        for (n, step) in steps.into_iter().enumerate() {
+            test.take(step);
+            test.check();
+            test.check_bodies(n % 3 == 0);
+        }
+        test.connected.clear();
+        prop_assert_eq!(test.index.bodies(), 0);
     }
 }

@@ -11,8 +11,8 @@ fn version(kind: Kind, object: &Value) -> wire::Version {
 }
 
 fn body(kind: Kind, object: &Value) -> Value {
-    let object = Draft::read(kind, object.to_string().as_bytes()).unwrap().pack(None).unwrap();
-    serde_json::from_slice(&object.json().unwrap()).unwrap()
+    let body = Draft::read(kind, object.to_string().as_bytes()).unwrap().pack(None).unwrap();
+    serde_json::from_slice(&body.unpack().unwrap()).unwrap()
 }
 
 #[test]
@@ -27,6 +27,19 @@ fn a_status_changes_no_version() {
     assert_eq!(version(Kind::Pod, &pod), before);
     pod["spec"]["containers"][0]["image"] = json!("j");
     assert_ne!(version(Kind::Pod, &pod), before);
+}
+
+#[test]
+fn conditions_of_the_cloud_s_own_are_none_of_the_edge_s_business() {
+    let mut node = node("n", "u");
+    let hashes = |node: &Value| {
+        let draft = Draft::read(Kind::Node, node.to_string().as_bytes()).unwrap();
+        (draft.version, draft.finish(None).status_hash())
+    };
+    let before = hashes(&node);
+    node["status"] =
+        json!({"conditions": [{"type": "skerry.io/Connected", "status": "False", "reason": "Silent"}]});
+    assert_eq!(hashes(&node), before, "neither sent down, nor asked for again");
 }
 
 #[test]

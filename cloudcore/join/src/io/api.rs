@@ -18,6 +18,8 @@ pub trait Api: Clone + Send + Sync + 'static {
     fn create(&self, path: &str, object: &Value) -> impl Future<Output = Result<Value, KubeError>> + Send;
     /// Replaces the version named in the object; 409 where it is another by now.
     fn replace(&self, path: &str, object: &Value) -> impl Future<Output = Result<Value, KubeError>> + Send;
+    /// Deletes an object, as far as it fits the preconditions of these DeleteOptions; 404 and 409 are errors.
+    fn delete(&self, path: &str, options: &Value) -> impl Future<Output = Result<(), KubeError>> + Send;
 }
 
 impl Api for Client {
@@ -31,6 +33,10 @@ impl Api for Client {
 
     async fn replace(&self, path: &str, object: &Value) -> Result<Value, KubeError> {
         Self::replace(self, path, object).await
+    }
+
+    async fn delete(&self, path: &str, options: &Value) -> Result<(), KubeError> {
+        Self::delete(self, path, options).await
     }
 }
 

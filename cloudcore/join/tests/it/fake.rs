@@ -45,6 +45,24 @@ impl State {
         object
     }
 
+    /// One page of two objects, as the API server pages: the token is where to go on.
+    fn list(&self, collection: &str, query: &str) -> Value {
+        let of = |key: &str| {
+            query.split('&').find_map(|part| part.strip_prefix(key)?.strip_prefix('=')).unwrap_or_default()
+        };
+        let wanted = of("fieldSelector").strip_prefix("type%3D").unwrap().replace("%2F", "/");
+        let from: usize = of("continue").parse().unwrap_or(0);
+        let all: Vec<&Value> = self
+            .objects
+            .iter()
+            .filter(|(path, object)| path.starts_with(&format!("{collection}/")) && object["type"] == *wanted)
+            .map(|(_, object)| object)
+            .collect();
+        let items: Vec<&Value> = all.iter().skip(from).take(2).copied().collect();
+        let proceed = if from + 2 < all.len() { (from + 2).to_string() } else { String::new() };
+        json!({"metadata": {"resourceVersion": "1", "continue": proceed}, "items": items})
+    }
+
     fn up(&self) -> Result<(), KubeError> {
         if self.down { Err(refused(500, "InternalError")) } else { Ok(()) }
     }
@@ -55,6 +73,9 @@ impl Api for Fake {
         tokio::task::yield_now().await;
         let state = self.state.lock().unwrap();
         state.up()?;
+        if let Some((collection, query)) = path.split_once('?') {
+            return Ok(state.list(collection, query));
+        }
         state.objects.get(path).cloned().ok_or_else(|| refused(404, "NotFound"))
     }
 
@@ -78,6 +99,18 @@ impl Api for Fake {
             return Err(refused(409, "Conflict"));
         }
         Ok(state.put(path, object))
+    }
+
+    async fn delete(&self, path: &str, options: &Value) -> Result<(), KubeError> {
+        tokio::task::yield_now().await;
+        let mut state = self.state.lock().unwrap();
+        state.up()?;
+        let held = state.objects.get(path).ok_or_else(|| refused(404, "NotFound"))?;
+        if held["metadata"]["resourceVersion"] != options["preconditions"]["resourceVersion"] {
+            return Err(refused(409, "Conflict"));
+        }
+        state.objects.remove(path);
+        Ok(())
     }
 }
 

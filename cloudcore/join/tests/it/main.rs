@@ -6,3 +6,4 @@ mod fake;
 mod joining;
 mod races;
 mod rig;
+mod sweeping;

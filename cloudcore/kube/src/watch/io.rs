@@ -20,6 +20,9 @@ use crate::path::query_value;
 const MAX_PAGE: usize = 512 << 20;
 /// How long the API server is asked to keep a watch open, in seconds.
 const WATCH_SECONDS: u64 = 290;
+/// One that lasted so long ended because it was to. Before that, the API server may have been stopped, and its database put
+/// back to an earlier time meanwhile: its resourceVersions would then say nothing about ours, even where they are higher.
+const IN_TIME: Duration = Duration::from_secs(WATCH_SECONDS - 10);
 /// A watch on which nothing came for so long is taken for dead: bookmarks come about every minute.
 const IDLE: Duration = Duration::from_secs(150);
 /// After a loss that no next event heals, the kind is listed again in this time; doubling where it stays.
@@ -42,7 +45,7 @@ impl WatchHandle {
 
 /// One kind being watched.
 #[derive(Debug)]
-pub struct Watch<O> {
+pub struct Watch<O: ?Sized> {
     client: Client,
     source: Source,
     observer: Arc<O>,
@@ -55,13 +58,15 @@ pub struct Watch<O> {
 
 /// Why a watch ended.
 enum End {
-    /// In good order: go on from the same resourceVersion.
-    Closed,
+    /// When it was to end: go on from the same resourceVersion.
+    InTime,
+    /// Before it began: the API server is there, and does not let us watch. A list would change nothing.
+    Refused(KubeError),
     /// List again.
     Relist,
 }
 
-impl<O: Observer> Watch<O> {
+impl<O: Observer + ?Sized> Watch<O> {
     /// A watch that does not run yet.
     pub fn new(client: Client, source: Source, observer: Arc<O>, metrics: Metrics, clock: Clock) -> Self {
         Self {
@@ -99,19 +104,43 @@ impl<O: Observer> Watch<O> {
                 }
             };
             loop {
-                match self.watch(&mut version, &mut heal_at).await {
-                    Ok(End::Closed) => {}
-                    Ok(End::Relist) => break,
-                    Err(error) => {
-                        let gone = error.is_gone();
+                let goes_on = match self.watch(&mut version, &mut heal_at).await {
+                    Ok(End::InTime) => self.went_back(&version).await.map(|back| !back),
+                    Ok(End::Refused(error)) => {
                         self.failed(&error).await;
-                        if gone {
-                            break;
-                        }
+                        self.went_back(&version).await.map(|back| !back)
                     }
+                    Ok(End::Relist) => Ok(false),
+                    Err(error) => Err(error),
+                };
+                match goes_on {
+                    Ok(true) => continue,
+                    Ok(false) => {}
+                    Err(error) => self.failed(&error).await,
                 }
+                break;
             }
         }
+    }
+
+    /// Whether the API server is not as far as we were: its database was put back to an earlier time. It would take a
+    /// watch from a resourceVersion that it has not reached, and tell of nothing until it has.
+    async fn went_back(&self, version: &str) -> Result<bool, KubeError> {
+        let path = self.list_path(1, "");
+        let bytes = self.client.get_bytes(&path, MAX_PAGE).await?;
+        let page = page::parse(&bytes).map_err(|error| unreadable(&path, &error.to_string()))?;
+        let newest = page.resource_version;
+        let back =
+            matches!((newest.parse(), version.parse::<u128>()), (Ok(newest), Ok(seen)) if seen > newest);
+        if back {
+            tracing::warn!(
+                kind = self.source.kind,
+                newest,
+                seen = version,
+                "the cluster went back to an earlier state; everything is listed again"
+            );
+        }
+        Ok(back)
     }
 
     /// Says that the kind is broken, and waits.
@@ -194,7 +223,11 @@ impl<O: Observer> Watch<O> {
     /// Watches until the watch ends, advancing the resourceVersion.
     async fn watch(&mut self, version: &mut String, heal_at: &mut Option<Elapsed>) -> Result<End, KubeError> {
         let path = self.watch_path(version);
-        let mut lines = self.client.lines(&path).await?;
+        let mut lines = match self.client.lines(&path).await {
+            Ok(lines) => lines,
+            Err(error) if error.status().is_some() && !error.is_gone() => return Ok(End::Refused(error)),
+            Err(error) => return Err(error),
+        };
         self.observer.healthy();
         let opened = self.clock.elapsed();
         let relist = Arc::clone(&self.handle.relist);
@@ -215,12 +248,16 @@ impl<O: Observer> Watch<O> {
             self.backoff.reset();
             self.line(&line, version, heal_at, &path)?;
         }
+        let lasted = self.clock.elapsed().since(opened);
+        if lasted >= IN_TIME {
+            return Ok(End::InTime);
+        }
         // A watch that ends as soon as it is opened must not become a storm of requests.
-        if self.clock.elapsed().since(opened) < Duration::from_secs(1) {
+        if lasted < Duration::from_secs(10) {
             let wait = self.backoff.next(kit::random::unit());
             self.clock.sleep(wait).await;
         }
-        Ok(End::Closed)
+        Ok(End::Relist)
     }
 
     fn line(

@@ -60,21 +60,26 @@ impl Observer for Recorder {
 
 struct Run {
     server: Server,
+    clock: Clock,
     metrics: Metrics,
     lines: mpsc::Receiver<String>,
     _running: Group,
 }
 
 async fn run(script: Vec<Answer>) -> Run {
+    run_by(Clock::system(), script).await
+}
+
+async fn run_by(clock: Clock, script: Vec<Answer>) -> Run {
     let server = Server::start(script).await;
     let (tx, lines) = mpsc::channel(1000);
     let metrics = Metrics::default();
     let source = Source { kind: "Pod", collection: path::PODS, field_selector: "", page: 10 };
     let watch =
-        Watch::new(server.client.clone(), source, Arc::new(Recorder(tx)), metrics.clone(), Clock::system());
+        Watch::new(server.client.clone(), source, Arc::new(Recorder(tx)), metrics.clone(), clock.clone());
     let running = Group::new("watch", 1);
     running.spawn(async move { watch.run(Shutdown::new()).await.unwrap() });
-    Run { server, metrics, lines, _running: running }
+    Run { server, clock, metrics, lines, _running: running }
 }
 
 impl Run {
@@ -99,11 +104,15 @@ fn item(name: &str) -> String {
 }
 
 fn list(proceed: &str, items: &[&str]) -> Answer {
+    list_at(7, proceed, items)
+}
+
+fn list_at(version: u32, proceed: &str, items: &[&str]) -> Answer {
     let items = items.join(",");
     Answer::Whole(
         200,
         format!(
-            r#"{{"kind":"PodList","apiVersion":"v1","metadata":{{"resourceVersion":"7","continue":"{proceed}"}},"items":[{items}]}}"#
+            r#"{{"kind":"PodList","apiVersion":"v1","metadata":{{"resourceVersion":"{version}","continue":"{proceed}"}},"items":[{items}]}}"#
         ),
     )
 }
@@ -180,26 +189,85 @@ async fn a_list_that_fails_concludes_nothing() {
     run.says(&["broken 403", "applied a", "broken 500", "applied b", "listed u-b", "healthy"]).await;
 }
 
+/// Some minutes pass: the watch that is open has lasted for as long as it was to.
+const IN_TIME: Duration = Duration::from_mins(5);
+
+fn watched_from(run: &Run) -> Vec<String> {
+    let asked = run.server.asked();
+    asked.iter().filter_map(|path| path.split("resourceVersion=").nth(1).map(str::to_owned)).collect()
+}
+
 #[tokio::test]
-async fn a_watch_goes_on_where_it_was_and_starts_over_when_that_is_too_old() {
-    let too_old = r#"{"type":"ERROR","object":{"kind":"Status","code":410,"message":"too old"}}"#;
+async fn a_watch_that_ends_in_time_goes_on_where_it_was() {
     let bookmark = r#"{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"9"}}}"#;
+    let clock = Clock::manual(kit::WallTime(0));
+    let mut run = run_by(
+        clock,
+        vec![
+            list("", &[&item("a")]),
+            Answer::Open(vec![bookmark.to_owned(), event("ADDED", "b", 10)]),
+            list_at(11, "more", &[&item("a")]),
+            Answer::Open(vec![event("ADDED", "c", 12)]),
+        ],
+    )
+    .await;
+    run.says(&["applied a", "listed u-a", "healthy", "applied b"]).await;
+    run.clock.advance(IN_TIME);
+    run.says(&["healthy", "applied c"]).await;
+    assert_eq!(watched_from(&run), ["7", "10"]);
+}
+
+#[tokio::test]
+async fn a_watch_that_ends_before_or_is_too_old_starts_over() {
+    let too_old = r#"{"type":"ERROR","object":{"kind":"Status","code":410,"message":"too old"}}"#;
     let mut run = run(vec![
-        list("", &[&item("a")]),
-        Answer::Lines(vec![event("ADDED", "b", 8), bookmark.to_owned()]),
+        list("", &[&item("a"), &item("b")]),
+        Answer::Lines(vec![event("ADDED", "c", 12)]),
+        // The API server is back, with a database of an earlier time that has gone on since: c was never there, b is
+        // gone, and nothing of it would come by a watch from 12.
+        list_at(40, "", &[&item("a")]),
         Answer::Lines(vec![too_old.to_owned()]),
-        list("", &[&item("b")]),
+        list_at(50, "", &[&item("a")]),
         Answer::Open(Vec::new()),
     ])
     .await;
-    run.says(&["applied a", "listed u-a", "healthy", "applied b", "healthy"]).await;
+    run.says(&["applied a", "applied b", "listed u-a u-b", "healthy", "applied c"]).await;
+    run.says(&["applied a", "listed u-a", "healthy"]).await;
     // Too old is no fault: nothing is broken, and a new list says what is gone.
-    run.says(&["applied b", "listed u-b", "healthy"]).await;
-    let versions: Vec<_> = run
-        .server
-        .asked()
-        .iter()
-        .filter_map(|path| path.split("resourceVersion=").nth(1).map(str::to_owned))
-        .collect();
-    assert_eq!(versions, ["7", "9", "7"]);
+    run.says(&["applied a", "listed u-a", "healthy"]).await;
+    assert_eq!(watched_from(&run), ["7", "40", "50"]);
+}
+
+#[tokio::test]
+async fn a_watch_that_is_refused_is_tried_again_without_a_list() {
+    let refusal = r#"{"kind":"Status","code":403,"reason":"Forbidden","message":"no"}"#;
+    let mut run = run(vec![
+        list("", &[&item("a")]),
+        Answer::Whole(403, refusal.to_owned()),
+        list_at(8, "more", &[&item("a")]),
+        Answer::Open(vec![event("ADDED", "b", 9)]),
+    ])
+    .await;
+    run.says(&["applied a", "listed u-a", "broken 403", "healthy", "applied b"]).await;
+    assert_eq!(watched_from(&run), ["7", "7"]);
+}
+
+#[tokio::test]
+async fn a_cluster_that_is_not_as_far_any_more_is_listed_again() {
+    let clock = Clock::manual(kit::WallTime(0));
+    let mut run = run_by(
+        clock,
+        vec![
+            list("", &[&item("a"), &item("b")]),
+            Answer::Open(vec![event("ADDED", "c", 12)]),
+            list_at(9, "", &[&item("a")]),
+            list_at(9, "", &[&item("a")]),
+            Answer::Open(vec![event("ADDED", "d", 10)]),
+        ],
+    )
+    .await;
+    run.says(&["applied a", "applied b", "listed u-a u-b", "healthy", "applied c"]).await;
+    run.clock.advance(IN_TIME);
+    run.says(&["applied a", "listed u-a", "healthy", "applied d"]).await;
+    assert_eq!(watched_from(&run), ["7", "9"]);
 }

@@ -7,7 +7,7 @@ use kit::tasks::Group;
 use wire::{EntryAck, ReportAck};
 
 use super::write::{self, Outcome, Writer};
-use super::{Inner, Job, JobKey, State, earliest};
+use super::{Inner, Job, JobKey, State, Task, earliest};
 use crate::queue::Started;
 
 /// A write under way. One that ends without an outcome (a panic, or no room for it) is tried again.
@@ -19,8 +19,8 @@ struct Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         if let Some(started) = self.started.take() {
-            let outcome =
-                Outcome::Later { reason: "the write was given up".to_owned(), after: Duration::ZERO };
+            let reason = "the write was given up".to_owned();
+            let outcome = Outcome::Later { reason, after: Duration::ZERO, throttled: false };
             self.inner.settle(started, &outcome);
         }
     }
@@ -50,9 +50,9 @@ async fn perform(inner: &Inner, started: &Started<JobKey, Job>) -> Outcome {
         failures: *failures,
         is_open: &is_open,
     };
-    match item {
-        Job::Report(reported) => write::report(&writer, reported).await,
-        Job::Event { draft, seq } => write::event(&writer, draft, seq.is_some()).await,
+    match &item.task {
+        Task::Report(reported) => write::report(&writer, reported).await,
+        Task::Event { draft, seq } => write::event(&writer, draft, seq.is_some()).await,
     }
 }
 
@@ -60,13 +60,10 @@ impl Inner {
     /// Something came of a write.
     fn settle(&self, started: Started<JobKey, Job>, outcome: &Outcome) {
         let now = self.clock.elapsed();
-        let kind = match &started.item {
-            Job::Report(reported) => reported.object.kind.name(),
-            Job::Event { .. } => "Event",
-        };
+        let kind = started.item.kind();
         let mut state = self.state();
         match outcome {
-            Outcome::Later { reason, after } => {
+            Outcome::Later { reason, after, throttled } => {
                 self.metrics.count(kind, "retried");
                 if started.failures == 0 {
                     tracing::info!(
@@ -75,6 +72,9 @@ impl Inner {
                         reason,
                         "write failed and will be tried again"
                     );
+                }
+                if *throttled {
+                    state.queue.hold(&started.node, started.epoch, now.plus(*after));
                 }
                 state.queue.retry(started, now, kit::random::unit(), *after);
             }
@@ -113,25 +113,26 @@ impl Inner {
             }
             Outcome::Later { .. } | Outcome::Over => return,
         };
-        match (item, refusal) {
-            (Job::Report(reported), None) => {
+        self.metrics.answered(kind, now.since(item.since));
+        match (&item.task, refusal) {
+            (Task::Report(reported), None) => {
                 session.opened.answers.send(ReportAck { ids: reported.ids.clone() }.into());
                 if reported.deleted {
                     session.compare.forget(&reported.key());
                 }
             }
-            (Job::Report(reported), Some(reason)) => {
+            (Task::Report(reported), Some(reason)) => {
                 session.refuse(&reported.ids, reason);
                 // What is refused today may be taken tomorrow: rights come back, a deletion begins.
                 session.compare.look_again(&reported.key(), now, kit::random::unit());
                 *ask_at = earliest(*ask_at, session.compare.deadline());
             }
-            (Job::Event { seq: Some(seq), .. }, None) => {
+            (Task::Event { seq: Some(seq), .. }, None) => {
                 let ack = EntryAck { seqs: vec![*seq], refused: Vec::new(), reasons: Vec::new() };
                 session.opened.answers.send(ack.into());
             }
-            (Job::Event { seq: Some(seq), .. }, Some(reason)) => session.refuse_entry(*seq, reason.clone()),
-            (Job::Event { seq: None, .. }, _) => {}
+            (Task::Event { seq: Some(seq), .. }, Some(reason)) => session.refuse_entry(*seq, reason.clone()),
+            (Task::Event { seq: None, .. }, _) => {}
         }
         if session.dropped && queue.is_idle(node) {
             session.dropped = false;

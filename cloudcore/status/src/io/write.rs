@@ -11,12 +11,10 @@ use crate::event::Draft;
 use crate::metrics::Metrics;
 use crate::plan::{Step, Write, plan};
 use crate::report::Reported;
+use crate::verdict::{Request, Verdict, judge};
 
 /// Requests for one report before it goes back to the queue: others change the object faster than we read it.
 const MAX_STEPS: usize = 12;
-/// Times a refusal for want of rights is tried again: the API server's authorizer learns of a new pod on a node a
-/// little later than we do.
-const FORBIDDEN: u32 = 3;
 
 /// What came of a write.
 #[derive(Debug)]
@@ -31,6 +29,8 @@ pub(super) enum Outcome {
         reason: String,
         /// The wait that the API server asks for.
         after: Duration,
+        /// It asks for it because we ask too much.
+        throttled: bool,
     },
     /// The session is over; nothing more is written for it.
     Over,
@@ -51,21 +51,26 @@ pub(super) struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// What an error comes to. What is wrong with cloudcore's own rights (`own`, or that it may not act as a node)
-    /// is none of the edge's fault and may be put right at any time.
-    fn judge(&self, error: &KubeError, own: bool) -> Outcome {
-        let acting = error.status().is_some_and(|status| status.message.contains("cannot impersonate"));
-        let later = || Outcome::Later {
-            reason: kit::errors::chain(error),
-            after: error.status().and_then(|status| status.retry_after).unwrap_or_default(),
-        };
-        match error.code() {
-            _ if error.is_transient() => later(),
-            // Our own credentials, or an answer that is none: nothing that the edge could help.
-            None | Some(401 | 409) => later(),
-            Some(403) if own || acting || self.failures < FORBIDDEN => later(),
-            Some(_) => Outcome::Refused(kit::errors::chain(error)),
+    /// What an error comes to; `None` where the object has to be looked at again.
+    fn judge(&self, error: &KubeError, request: Request) -> Option<Outcome> {
+        let reason = || kit::errors::chain(error);
+        match judge(error, request, self.failures) {
+            Verdict::Taken => Some(Outcome::Taken("unchanged")),
+            Verdict::Replan => None,
+            Verdict::Again { after, throttled } => {
+                Some(Outcome::Later { reason: reason(), after, throttled })
+            }
+            Verdict::Refused => Some(Outcome::Refused(reason())),
         }
+    }
+
+    /// The same where looking again is no answer.
+    fn settle(&self, error: &KubeError, request: Request) -> Outcome {
+        self.judge(error, request).unwrap_or_else(|| Outcome::Later {
+            reason: kit::errors::chain(error),
+            after: Duration::ZERO,
+            throttled: false,
+        })
     }
 }
 
@@ -81,6 +86,7 @@ pub(super) async fn report(writer: &Writer<'_>, reported: &Reported) -> Outcome 
     };
     let mut current = None;
     let mut read = true;
+    let mut fenced = false;
     let mut done = Vec::new();
     for _ in 0..MAX_STEPS {
         if !(writer.is_open)() {
@@ -91,9 +97,10 @@ pub(super) async fn report(writer: &Writer<'_>, reported: &Reported) -> Outcome 
             // "it is none of yours", and the edge must be told.
             current = match get(writer.client, &at.object).await {
                 Ok(found) => found,
-                Err(error) => return writer.judge(&error, true),
+                Err(error) => return writer.settle(&error, Request::Read),
             };
             read = false;
+            fenced = false;
             continue;
         }
         let step = plan(writer.node, current.as_ref(), reported, &done, writer.clock.wall());
@@ -104,29 +111,57 @@ pub(super) async fn report(writer: &Writer<'_>, reported: &Reported) -> Outcome 
             Step::Refuse(reason) => return Outcome::Refused(reason),
             Step::Write(write, body) => (write, body),
         };
-        match send(writer.client, &node, &at, write, &body).await {
+        if !fenced {
+            match holds(writer, &node).await {
+                Ok(true) => fenced = true,
+                Ok(false) => return Outcome::Over,
+                Err(error) => return writer.settle(&error, Request::Object),
+            }
+        }
+        let error = match counted(writer, &node, &at, (kind, write), &body).await {
             Ok(answer) => {
                 done.push(write);
                 current = answer.or(current);
+                continue;
             }
-            // Somebody was faster. What we know is old: read and plan again.
-            Err(error) if error.is_conflict() || error.is_not_found() => {
-                writer.metrics.count(kind, "conflict");
-                match holds(writer, &node).await {
-                    Ok(true) => read = true,
-                    Ok(false) => return Outcome::Over,
-                    Err(error) => return writer.judge(&error, false),
-                }
-            }
-            Err(error) => return writer.judge(&error, write == Write::Role),
+            Err(error) => error,
+        };
+        let request = if write == Write::Role { Request::OwnObject } else { Request::Object };
+        if let Some(outcome) = writer.judge(&error, request) {
+            return outcome;
         }
+        // Somebody was faster. What we know is old: read and plan again.
+        writer.metrics.count(kind, "conflict");
+        read = true;
     }
     let reason = format!("{} changes faster than it can be written", reported.object);
-    Outcome::Later { reason, after: Duration::ZERO }
+    Outcome::Later { reason, after: Duration::ZERO, throttled: false }
 }
 
-/// Whether the session is still the one that the node's Lease names. A replica that was stopped and woke up finds out by
-/// a conflict that time has passed; without this look it would read what is newer, and overwrite it.
+/// Sends one write, timed and counted under the object's kind.
+async fn counted(
+    writer: &Writer<'_>,
+    node: &Client,
+    at: &Place,
+    (kind, write): (&'static str, Write),
+    body: &Value,
+) -> Result<Option<Value>, KubeError> {
+    let since = writer.clock.elapsed();
+    let sent = send(writer.client, node, at, write, body).await;
+    let took = writer.clock.elapsed().since(since);
+    writer.metrics.written(kind, write.verb(), code(&sent), took);
+    sent
+}
+
+/// The code that a request is counted under: 0 where there was no answer.
+fn code<T>(sent: &Result<T, KubeError>) -> u16 {
+    sent.as_ref().map_or_else(|error| error.code().unwrap_or(0), |_| 200)
+}
+
+/// Whether the session is still the one that the node's Lease names. Asked after the object was read, and before it is
+/// written: a session that opened elsewhere before the read is seen here, and whatever one that opens later writes moves
+/// the resourceVersion that this write insists on. So a replica that was stopped at any point and wakes up cannot put an
+/// older status over a newer one, however fresh the object is that it planned on.
 async fn holds(writer: &Writer<'_>, node: &Client) -> Result<bool, KubeError> {
     let lease: Option<Value> = get(node, &path::LEASES.object(node_lease::NAMESPACE, writer.node)).await?;
     Ok(lease.is_some_and(|lease| node_lease::epoch(&lease) == writer.epoch))
@@ -177,11 +212,18 @@ pub(super) async fn event(writer: &Writer<'_>, draft: &Draft, as_node: bool) -> 
     if !(writer.is_open)() {
         return Outcome::Over;
     }
-    let client = if as_node { writer.client.as_node(writer.node) } else { writer.client.clone() };
-    match client.create::<serde::de::IgnoredAny>(&CORE_EVENTS.of(&draft.namespace), &draft.body).await {
+    let (client, request) = if as_node {
+        (writer.client.as_node(writer.node), Request::Event)
+    } else {
+        (writer.client.clone(), Request::OwnEvent)
+    };
+    let since = writer.clock.elapsed();
+    let path = CORE_EVENTS.of(&draft.namespace);
+    let sent = client.create::<serde::de::IgnoredAny>(&path, &draft.body).await;
+    writer.metrics.written("Event", "create", code(&sent), writer.clock.elapsed().since(since));
+    match sent {
         Ok(_) => Outcome::Taken("created"),
-        Err(error) if error.is_already_exists() => Outcome::Taken("unchanged"),
-        Err(error) => writer.judge(&error, !as_node),
+        Err(error) => writer.settle(&error, request),
     }
 }
 

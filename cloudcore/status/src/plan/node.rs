@@ -91,6 +91,8 @@ fn metadata_patch(current: &Value, reported: &Reported) -> Option<Value> {
         return None;
     }
     change.insert("uid".to_owned(), Value::from(uid(current)));
+    let version = current.pointer("/metadata/resourceVersion").cloned().unwrap_or(Value::Null);
+    change.insert("resourceVersion".to_owned(), version);
     Some(json!({"metadata": change}))
 }
 

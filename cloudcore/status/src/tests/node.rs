@@ -74,6 +74,7 @@ fn a_node_that_was_deleted_is_not_made_again_by_an_old_report() {
 fn what_node_lifecycle_said_in_the_silence_is_put_right() {
     let current = shown(&json!({"conditions": [
         {"type": "NetworkUnavailable", "status": "False"},
+        {"type": "skerry.io/Connected", "status": "False"},
         {"type": "Ready", "status": "Unknown", "reason": "NodeStatusUnknown", "message": "Kubelet stopped",
             "lastHeartbeatTime": "1970-01-01T00:01:00Z", "lastTransitionTime": "1970-01-01T00:02:00Z"},
         {"type": "DiskPressure", "status": "False",
@@ -91,6 +92,7 @@ fn what_node_lifecycle_said_in_the_silence_is_put_right() {
     assert_eq!(disk["lastTransitionTime"], "1970-01-01T00:00:00Z", "its status did not change");
     assert_eq!(disk["lastHeartbeatTime"], NOW.rfc3339());
     assert!(condition(&after, "NetworkUnavailable").is_some());
+    assert!(condition(&after, "skerry.io/Connected").is_some(), "whose it is puts it right");
     let later = plan("edge-1", Some(&after), &reported, &[], NOW.plus_millis(60_000));
     assert_eq!(later, Step::Done, "time alone writes nothing");
 }
@@ -109,7 +111,8 @@ fn labels_of_people_stay_and_those_of_the_edge_are_set() {
     current["metadata"]["labels"]["mine"] = json!("x");
     let reported = node_report("n1", &json!({"labels": {"site": "north"}, "status": {}}));
     let Step::Write(Write::Metadata, patch) = step(Some(&current), &reported, &[]) else { panic!() };
-    assert_eq!(patch, json!({"metadata": {"uid": "n1", "labels": {"site": "north"}}}));
+    let metadata = json!({"uid": "n1", "resourceVersion": "7", "labels": {"site": "north"}});
+    assert_eq!(patch, json!({ "metadata": metadata }));
     let after = apply(&current, &patch);
     assert_eq!(after["metadata"]["labels"]["mine"], "x");
     assert_eq!(step(Some(&after), &reported, &[]), Step::Done);

@@ -42,9 +42,10 @@ fn the_latest_wins_and_none_is_lost_sight_of() {
     queue.push("a", 1, Values(vec![4])).unwrap();
     assert_eq!(queue.next(Elapsed::default()), None);
     queue.retry(started, Elapsed::default(), 0.0, Duration::from_secs(9));
-    assert_eq!(queue.next(Elapsed::from_millis(8_999)), None);
-    assert_eq!(queue.deadline(), Some(Elapsed::from_millis(9_000)));
-    let again = queue.next(Elapsed::from_millis(9_000)).unwrap();
+    // The time asked for, and the back-off on top of it.
+    assert_eq!(queue.next(Elapsed::from_millis(9_124)), None);
+    assert_eq!(queue.deadline(), Some(Elapsed::from_millis(9_125)));
+    let again = queue.next(Elapsed::from_millis(9_125)).unwrap();
     assert_eq!((again.item, again.failures), (Values(vec![1, 2, 3, 4]), 1));
     queue.finish("a", 1, &1);
     assert!(queue.is_idle("a"));
@@ -61,6 +62,21 @@ fn a_node_with_much_to_say_does_not_hold_up_another() {
     assert_eq!(nodes.iter().map(|node| &**node).collect::<Vec<_>>(), ["a", "b", "a"]);
     assert!(queue.push("a", 9, Values(vec![0])).is_err(), "a node's keys are bounded");
     assert!(queue.push("c", 0, Values(vec![0])).is_err(), "no session, no work");
+}
+
+#[test]
+fn a_node_that_asks_too_much_waits_and_no_other_does() {
+    let mut queue = queue();
+    queue.push("a", 1, Values(vec![1])).unwrap();
+    queue.push("b", 1, Values(vec![1])).unwrap();
+    queue.hold("a", 1, Elapsed::from_millis(5_000));
+    queue.hold("a", 1, Elapsed::from_millis(3_000));
+    queue.hold("b", 7, Elapsed::from_millis(9_000));
+    assert_eq!(queue.next(Elapsed::default()).map(|started| started.node.to_string()), Some("b".to_owned()));
+    assert_eq!(queue.next(Elapsed::from_millis(4_999)), None);
+    assert_eq!(queue.deadline(), Some(Elapsed::from_millis(5_000)));
+    assert!(queue.next(Elapsed::from_millis(5_000)).is_some());
+    assert_eq!((queue.len(), queue.running()), (2, 2));
 }
 
 #[test]

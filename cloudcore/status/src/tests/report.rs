@@ -15,6 +15,10 @@ fn a_report_names_what_is_wrong_with_it() {
     assert!(refused(incoming("Pod", "default", "web", "u", &json!({}))).contains("status is missing"));
     let unnamed = json!({"status": {"containerStatuses": [{"ready": true}]}});
     assert!(refused(incoming("Pod", "default", "web", "u", &unnamed)).contains("status.containerStatuses"));
+    for phase in [json!("Flying"), json!(3)] {
+        let odd = json!({"status": {"phase": phase}});
+        assert!(refused(incoming("Pod", "default", "web", "u", &odd)).contains("status.phase"));
+    }
     let labels = json!({"status": {}, "labels": {"a": 1}});
     assert!(refused(incoming("Node", "", "edge-1", "", &labels)).contains("labels"));
     let mut damaged = incoming("Pod", "default", "web", "u", &status);

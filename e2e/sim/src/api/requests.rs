@@ -1,6 +1,10 @@
 //! What a request does: as the real API server does it, as far as the product asks.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use serde_json::{Map, Value, json};
+use tokio::time::Instant;
 
 use super::{Api, Key, State, uid};
 
@@ -58,6 +62,11 @@ impl Api {
         let (code, answer) = {
             let mut state = self.state();
             match request.method.as_str() {
+                "GET" if request.query("resourceVersion") == Some("0") => {
+                    let lag = state.regimes.get(replica).map_or(0, |regime| regime.lag_ms);
+                    let age = Duration::from_millis(self.rng.below(lag + 1));
+                    return (200, state.cached(request, age));
+                }
                 "GET" if request.key.2.is_empty() => return state.list(request, replica),
                 "GET" => match state.objects.get(&request.key) {
                     Some(object) => (200, object.clone()),
@@ -125,10 +134,40 @@ impl State {
         (200, format!("{{\"kind\":\"List\",\"metadata\":{metadata},\"items\":[{}]}}", items.join(",")))
     }
 
+    /// A list out of the API server's own cache, which is as old as `age`: what one field selects, in one page.
+    fn cached(&self, request: &Request, age: Duration) -> String {
+        let (plural, namespace, _) = &request.key;
+        let selector = request.query("fieldSelector").unwrap_or_default().replace("%3D", "=");
+        let (field, wanted) = selector.split_once('=').unwrap_or_default();
+        let pointer = format!("/{}", field.replace('.', "/"));
+        let now = Instant::now();
+        let known = self.log.iter().take_while(|change| change.at + age <= now);
+        let mut objects = BTreeMap::new();
+        let mut rv = 0;
+        for change in known {
+            rv = change.rv;
+            if change.event == "DELETED" {
+                objects.remove(&change.uid);
+            } else if change.plural == *plural {
+                objects.insert(&change.uid, &change.object);
+            }
+        }
+        let selected = |text: &str| {
+            let object: Value = serde_json::from_str(text).unwrap_or_default();
+            let text_at = |at: &str| object.pointer(at).and_then(Value::as_str).unwrap_or_default();
+            (namespace.is_empty() || text_at("/metadata/namespace") == namespace)
+                && text_at(&pointer) == wanted
+        };
+        let items: Vec<&str> =
+            objects.into_values().map(|object| &**object).filter(|object| selected(object)).collect();
+        let metadata = json!({"resourceVersion": rv.to_string()});
+        format!("{{\"kind\":\"List\",\"metadata\":{metadata},\"items\":[{}]}}", items.join(","))
+    }
+
     /// A replica has an object from now on, if it had not before.
     pub(crate) fn told(&mut self, replica: usize, uid: &str) {
         if let Some(told) = self.history.told.get_mut(replica) {
-            told.entry(uid.to_owned()).or_insert_with(tokio::time::Instant::now);
+            told.entry(uid.to_owned()).or_insert_with(Instant::now);
         }
     }
 

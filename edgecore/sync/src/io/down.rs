@@ -47,9 +47,10 @@ impl Session<'_> {
         }
         if !changes.is_empty() {
             self.uplink().applied = None;
-            self.sync.metrics.applied(changes.len(), rejected.len());
+            let (count, since) = (changes.len(), self.clock().elapsed());
             let changes: Arc<[Change]> = changes.into();
             self.insist("apply what the cloud sent", || self.store().apply(Arc::clone(&changes))).await?;
+            self.sync.metrics.applied(count, rejected.len(), self.clock().elapsed().since(since));
         }
         self.uplink().applied = Some(frame);
         for other in others {
@@ -90,11 +91,13 @@ impl Session<'_> {
         }
         tracing::warn!(frame, count = our_count, wanted = ?count, "what is here differs from what the cloud wants: comparing");
         self.sync.metrics.mismatch();
+        self.uplink().resync = "mismatch";
         self.out_of_sync();
         self.send(Mismatch { frame, digest: ours.to_vec(), count: our_count }).await
     }
 
     async fn send_inventory(&self) -> Result<(), SessionEnd> {
+        self.sync.metrics.resync(self.uplink().resync);
         self.out_of_sync();
         let held = self.insist("read the inventory", || std::future::ready(self.store().inventory())).await?;
         let items = held.into_iter().map(|held| InventoryItem {
@@ -128,16 +131,13 @@ impl Session<'_> {
         match content {
             Content::HeartbeatAck(ack) => self.beaten(&ack.digest),
             Content::ReportAck(ack) => {
-                {
-                    let mut uplink = self.uplink();
-                    ack.ids.iter().for_each(|id| uplink.reports.done(*id));
-                }
+                ack.ids.iter().for_each(|id| self.report_answered(*id));
                 tolerate("note delivered reports", self.store().reports_acked(ack.ids).await);
                 self.reports_moved.notify_one();
             }
             Content::ReportRefused(refused) => {
                 tracing::info!(id = refused.id, reason = refused.reason, "the cloud refused a report");
-                self.uplink().reports.done(refused.id);
+                self.report_answered(refused.id);
                 tolerate(
                     "note a refused report",
                     self.store().report_refused(refused.id, &refused.reason).await,
@@ -157,6 +157,14 @@ impl Session<'_> {
             | Content::GoAway(_) => {}
         }
         Ok(())
+    }
+
+    /// A place in the window is free.
+    fn report_answered(&self, id: u64) {
+        let sent = self.uplink().reports.done(id);
+        if let Some(sent) = sent {
+            self.sync.metrics.acknowledged(edgecore_store::REPORTS, self.clock().elapsed().since(sent));
+        }
     }
 
     /// The cloud's idea of our digest. Its answers overtake its frames, so only the cloud can tell whether it is off.
@@ -207,9 +215,10 @@ impl Session<'_> {
     }
 
     async fn entries_taken(&self, ack: EntryAck) {
-        {
-            let mut uplink = self.uplink();
-            ack.seqs.iter().for_each(|seq| uplink.journal.done(*seq));
+        for seq in &ack.seqs {
+            if let Some((stream, sent)) = self.uplink().journal.done(*seq) {
+                self.sync.metrics.acknowledged(stream, self.clock().elapsed().since(sent));
+            }
         }
         let (refused, taken): (Vec<u64>, Vec<u64>) =
             ack.seqs.into_iter().partition(|seq| ack.refused.contains(seq));

@@ -14,6 +14,7 @@ use super::Sync;
 use crate::beat::Beats;
 use crate::calls::Calls;
 use crate::hello::{self, NotWelcome, Who};
+use crate::journal::Outgoing;
 use crate::state::Phase;
 use crate::window::Window;
 
@@ -21,8 +22,6 @@ use crate::window::Window;
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 /// Reports in flight.
 const REPORTS: usize = 64;
-/// Journal entries in flight.
-const ENTRIES: usize = 64;
 
 /// Why a session is over, or did not begin.
 #[derive(Debug)]
@@ -90,11 +89,13 @@ pub(super) struct Session<'a> {
 /// What the receiving loop and the sending loops share.
 pub(super) struct Uplink {
     pub(super) reports: Window,
-    pub(super) journal: Window,
+    pub(super) journal: Outgoing,
     pub(super) calls: Calls,
     pub(super) beats: Beats,
     /// The last frame on the disk; `None` while a batch is being applied and the digest is between two frames.
     pub(super) applied: Option<u64>,
+    /// Why the cloud would ask for the inventory now.
+    pub(super) resync: &'static str,
 }
 
 impl<'a> Session<'a> {
@@ -135,10 +136,11 @@ impl<'a> Session<'a> {
     fn new(sync: &'a Sync, sender: FrameSender, welcome: &Welcome, peer: String) -> Self {
         let uplink = Uplink {
             reports: Window::new(REPORTS),
-            journal: Window::new(ENTRIES),
+            journal: Outgoing::default(),
             calls: Calls::default(),
-            beats: Beats::new(welcome.heartbeat_ms, sync.clock.elapsed()),
+            beats: Beats::new(welcome.heartbeat_ms, sync.clock.elapsed(), kit::random::unit()),
             applied: Some(0),
+            resync: "opening",
         };
         Self {
             sync,
@@ -171,6 +173,7 @@ impl<'a> Session<'a> {
 
     /// What is here is what the cloud wants.
     pub(super) fn in_sync(&self) {
+        self.uplink().resync = "drift";
         self.sync.note(Phase::InSync, &self.peer);
     }
 
@@ -203,10 +206,13 @@ impl<'a> Session<'a> {
 async fn open(sync: &Sync, sender: &FrameSender, receiver: &mut FrameReceiver) -> Result<Welcome, End> {
     let store = &sync.store;
     let meta = store.meta();
+    // One that cannot be read is not told, and comes again.
+    let bundle = pki::io::load_bundle(&sync.config.bundle).ok().flatten().unwrap_or_default();
     let who = Who {
         node_name: &sync.config.node_name,
         boot_id: store.boot_id(),
         agent_version: &sync.config.agent_version,
+        trust_bundle: &bundle,
     };
     let reports = store.reports_digest().map_err(End::Store)?;
     let hello = hello::hello(&who, &meta, store.digest(), reports);

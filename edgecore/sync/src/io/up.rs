@@ -91,7 +91,8 @@ impl Session<'_> {
 
     async fn send_report(&self, row: ReportRow) -> Result<(), End> {
         let ReportRow { id, key, uid, body, .. } = row;
-        if !self.uplink().reports.take(id, &format!("{}/{uid}", key.kind)) {
+        let now = self.clock().elapsed();
+        if !self.uplink().reports.take(id, &format!("{}/{uid}", key.kind), now) {
             return Ok(());
         }
         let body = match Body::pack(&body) {
@@ -110,14 +111,11 @@ impl Session<'_> {
         self.send(Report { id, kind, namespace: key.namespace, name: key.name, uid, body }).await
     }
 
-    /// Journal entries, oldest first.
+    /// Journal entries, of each stream as many in flight as its window holds.
     pub(super) async fn send_journal(&self) -> End {
         let mut news = self.store().watch_journal();
         loop {
             news.mark_unchanged();
-            if let Err(error) = self.store().expire_journal().await {
-                self.read_failed("the journal", &error).await;
-            }
             if let Err(end) = self.drain_journal().await {
                 return end;
             }
@@ -128,36 +126,46 @@ impl Session<'_> {
         }
     }
 
+    /// A few of each stream in turn, until nothing waits or there is no room.
     async fn drain_journal(&self) -> Result<(), End> {
-        loop {
-            let (after, room) = {
-                let uplink = self.uplink();
-                (uplink.journal.after(), uplink.journal.room())
-            };
-            if room == 0 {
-                return Ok(());
-            }
-            let rows = match self.store().journal(after, room.min(AT_ONCE)) {
-                Ok(rows) => rows,
-                Err(error) => {
-                    self.read_failed("the journal", &error).await;
-                    continue;
-                }
-            };
-            if rows.is_empty() {
-                return Ok(());
-            }
-            for row in rows {
-                self.send_entry(row).await?;
+        let mut moved = true;
+        while moved {
+            moved = false;
+            let streams = self.read("the journal", || self.store().journal_streams()).await?;
+            for stream in streams {
+                moved |= self.send_some(&stream).await?;
             }
         }
+        Ok(())
+    }
+
+    /// A few entries of one stream; answers whether there were any.
+    async fn send_some(&self, stream: &str) -> Result<bool, End> {
+        let (after, most) = {
+            let mut uplink = self.uplink();
+            let sending = uplink.journal.stream(stream);
+            (*sending.after(), sending.room().min(AT_ONCE))
+        };
+        if most == 0 {
+            return Ok(false);
+        }
+        let waiting = self.read("the journal", || self.store().journal_waiting(stream, &after, most)).await?;
+        let picked = self.uplink().journal.stream(stream).pick(&waiting, most, self.clock().elapsed());
+        let rows = self.read("the journal", || self.store().journal_rows(&picked)).await?;
+        // Some may have been dropped or have expired meanwhile.
+        for seq in &picked {
+            if !rows.iter().any(|row| row.seq == *seq) {
+                self.uplink().journal.done(*seq);
+            }
+        }
+        for row in rows {
+            self.send_entry(row).await?;
+        }
+        Ok(!picked.is_empty())
     }
 
     async fn send_entry(&self, row: JournalRow) -> Result<(), End> {
         let seq = row.seq;
-        if !self.uplink().journal.take(seq, "") {
-            return Ok(());
-        }
         let body = match Body::pack(&row.body) {
             Ok(body) => Some(body),
             Err(error) => {
@@ -226,6 +234,17 @@ impl Session<'_> {
             match streams.accept().await {
                 Ok(Some(stream)) => (self.sync.hooks.stream)(stream),
                 Ok(None) | Err(_) => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Reads from the store, and tries again for as long as it takes.
+    async fn read<T>(&self, what: &str, read: impl Fn() -> Result<T, StoreError>) -> Result<T, End> {
+        loop {
+            match read() {
+                Ok(found) => return Ok(found),
+                Err(StoreError::Closed) => return Err(End::Store(StoreError::Closed)),
+                Err(error) => self.read_failed(what, &error).await,
             }
         }
     }

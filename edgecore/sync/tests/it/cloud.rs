@@ -19,6 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// The cloud's end.
 pub(crate) struct Cloud {
     pub(crate) listener: Listener,
+    tls: Arc<rustls::ServerConfig>,
 }
 
 /// A connection taken by the cloud.
@@ -44,8 +45,7 @@ pub(crate) async fn both() -> (Cloud, Edge) {
     let authority = pki::Authority::create(clock.wall()).unwrap();
     let serving = authority.issue_serving(&["127.0.0.1".to_owned()], clock.wall()).unwrap();
     let tls = pki::link_server(&serving, authority.certificate_pem(), &clock).unwrap();
-    let listener =
-        Listener::bind("127.0.0.1:0".parse().unwrap(), tls, link::Config::default()).await.unwrap();
+    let cloud = Cloud::start(tls).await;
 
     let dir = tempfile::tempdir().unwrap();
     let key = pki::NodeKey::generate().unwrap();
@@ -55,8 +55,8 @@ pub(crate) async fn both() -> (Cloud, Edge) {
     pki::io::store_identity(&dir.path().join("identity.pem"), &identity).unwrap();
     pki::io::store_bundle(&dir.path().join("ca.pem"), authority.certificate_pem()).unwrap();
 
-    let edge = start(dir, &clock, listener.address().port());
-    (Cloud { listener }, edge)
+    let edge = start(dir, &clock, cloud.listener.address().port());
+    (cloud, edge)
 }
 
 fn start(dir: tempfile::TempDir, clock: &Clock, port: u16) -> Edge {
@@ -132,6 +132,22 @@ impl Edge {
 }
 
 impl Cloud {
+    async fn start(tls: Arc<rustls::ServerConfig>) -> Self {
+        let address = "127.0.0.1:0".parse().unwrap();
+        let listener = Listener::bind(address, Arc::clone(&tls), link::Config::default()).await.unwrap();
+        Self { listener, tls }
+    }
+
+    /// Another replica.
+    pub(crate) async fn another(&self) -> Self {
+        Self::start(Arc::clone(&self.tls)).await
+    }
+
+    /// Where it listens.
+    pub(crate) fn endpoint(&self) -> String {
+        format!("wss://127.0.0.1:{}/v1/connect", self.listener.address().port())
+    }
+
     /// The next connection and its `Hello`.
     pub(crate) async fn hello(&mut self) -> (Taken, Hello) {
         let accepted = tokio::time::timeout(PATIENCE, self.listener.accept()).await.unwrap();

@@ -41,6 +41,27 @@ async fn a_refusal_says_why_and_is_asked_again() {
 }
 
 #[tokio::test]
+async fn an_edge_that_is_sent_away_for_long_goes_to_another_replica() {
+    let (mut cloud, edge) = both().await;
+    let mut other = cloud.another().await;
+    let mut said = welcome("cluster-1");
+    said.endpoints = vec![cloud.endpoint(), other.endpoint()];
+    let away = || wire::GoAway { reason: "not here".to_owned(), retry_after_ms: 600_000 };
+    let (taken, _) = cloud.hello().await;
+    taken.send(said.clone()).await;
+    edge.phase(Phase::Connected).await;
+    taken.send(away()).await;
+    let (taken, _) = other.hello().await;
+    // Whatever the list looks like by now: what the first one said still counts.
+    said.endpoints.reverse();
+    taken.send(said).await;
+    edge.phase(Phase::Connected).await;
+    drop(taken);
+    let (_session, _) = other.session().await;
+    edge.phase(Phase::Connected).await;
+}
+
+#[tokio::test]
 async fn a_node_that_has_not_joined_says_so_and_connects_when_it_has() {
     let (mut cloud, edge) = both().await;
     let (session, _) = cloud.session().await;
@@ -58,7 +79,7 @@ async fn a_node_that_has_not_joined_says_so_and_connects_when_it_has() {
 async fn what_the_cloud_says_of_itself_is_kept() {
     let (mut cloud, edge) = both().await;
     let (taken, _) = cloud.hello().await;
-    let endpoint = format!("wss://127.0.0.1:{}/v1/connect", cloud.listener.address().port());
+    let endpoint = cloud.endpoint();
     let bundle = std::fs::read_to_string(edge.dir.path().join("ca.pem")).unwrap();
     let longer = format!("{bundle}{bundle}");
     let mut said = welcome("cluster-1");

@@ -95,6 +95,46 @@ async fn journal_entries_are_kept_until_they_arrived() {
 }
 
 #[tokio::test]
+async fn what_matters_more_is_sent_first_and_a_stream_that_is_not_taken_holds_up_no_other() {
+    let (mut cloud, edge) = both().await;
+    let entry =
+        |stream, priority| JournalEntry { stream, priority, expires_after: None, body: b"{}".to_vec() };
+    for _ in 0..100 {
+        edge.store.append(entry("messages", 1)).await.unwrap();
+    }
+    let alarm = edge.store.append(entry("messages", 9)).await.unwrap();
+    let event = edge.store.append(entry("events", 0)).await.unwrap();
+    let (mut session, _) = cloud.session().await;
+    let (mut messages, mut seen) = (Vec::new(), None);
+    // The cloud acknowledges none: the window of one stream is full, and the other's entry came all the same.
+    while messages.len() < 64 || seen.is_none() {
+        let entry = session.wait_for(pick!(Entry)).await;
+        match entry.stream.as_str() {
+            "events" => seen = Some(entry.seq),
+            _ => messages.push(entry.seq),
+        }
+    }
+    assert_eq!((messages.len(), messages[0], seen), (64, alarm, Some(event)));
+    assert_eq!(messages[1..], (1..64).collect::<Vec<u64>>());
+}
+
+#[tokio::test]
+async fn what_expires_leaves_without_a_link_and_without_another_entry() {
+    let (_cloud, edge) = both().await;
+    let entry = JournalEntry {
+        stream: "readings",
+        priority: 0,
+        expires_after: Some(std::time::Duration::from_millis(1)),
+        body: b"{}".to_vec(),
+    };
+    edge.store.append(entry).await.unwrap();
+    edge.until("it left", |store| store.journal(0, 9).unwrap().is_empty()).await;
+    let ledger = edge.store.ledger().unwrap();
+    let readings = ledger.iter().find(|row| row.stream == "readings").unwrap();
+    assert!(readings.balanced() && readings.expired == 1, "{readings:?}");
+}
+
+#[tokio::test]
 async fn tokens_are_asked_for_until_they_come() {
     let (mut cloud, edge) = both().await;
     let (mut session, _) = cloud.session().await;

@@ -26,6 +26,7 @@ const LAYERS: [(&str, u8); 23] = [
     ("cloudcore-hub", 4),
     ("cloudcore-status", 4),
     ("cloudcore-calls", 4),
+    ("cloudcore-controllers", 4),
     ("cloudcore-join", 4),
     // binaries
     ("edgecore", 5),

@@ -1,8 +1,6 @@
 //! The edge's end: connecting.
 
-use std::future::Future;
-use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,26 +8,21 @@ use kit::tasks::Group;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
 use tokio_rustls::{TlsConnector, TlsStream};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, handshake::client::Response};
 
 use super::connection::{Connection, Peer, Side, Way};
+use super::dial::{DialError, dial};
 use super::socket::{self, Counted, Socket};
 use crate::config::Config;
 use crate::endpoint::Endpoint;
 use crate::errors::ConnectError;
 
-/// Names being resolved.
-static RESOLVING: Semaphore = Semaphore::const_new(2);
-
-/// Addresses of one name that are tried.
-const MAX_ADDRESSES: usize = 4;
 /// Longest time a refusal may say to stay away, in seconds.
 const MAX_RETRY_AFTER: u64 = 3600;
 
-/// Connects to an endpoint: name, TCP, TLS, websocket.
+/// Connects to an endpoint: name, TCP (through a proxy, where one leads there), TLS, websocket.
 pub async fn connect(
     endpoint: &Endpoint,
     tls: Arc<ClientConfig>,
@@ -39,10 +32,7 @@ pub async fn connect(
     if let Some(dialer) = &config.dialer {
         return kit::sim::leaf(dialer.dial(endpoint)).await;
     }
-    let within = tokio::time::timeout(config.connect_within, tcp(endpoint, config)).await;
-    let (stream, address) = within.unwrap_or_else(|_| {
-        Err(no_answer(endpoint, format!("no answer within {} ms", config.connect_within.as_millis())))
-    })?;
+    let (stream, address) = tcp(endpoint, config).await?;
     // Boxed: the handshake's state is many times larger than what stays of it.
     let shaken = Box::pin(handshake(endpoint, stream, tls, config));
     let socket = tokio::time::timeout(config.handshake_within, shaken).await.unwrap_or_else(|_| {
@@ -64,52 +54,15 @@ fn refused(endpoint: &Endpoint, reason: String, retry_after: Option<Duration>) -
 }
 
 async fn tcp(endpoint: &Endpoint, config: &Config) -> Result<(TcpStream, SocketAddr), ConnectError> {
-    let addresses = resolve(endpoint)
-        .await
-        .map_err(|error| no_answer(endpoint, format!("name does not resolve: {error}")))?;
-    let share = config.connect_within / u32::try_from(addresses.len().max(1)).unwrap_or(1);
-    let mut last = no_answer(endpoint, "name has no addresses".to_owned());
-    for address in addresses {
-        match within(share, TcpStream::connect(address)).await {
-            Ok(stream) => {
-                socket::prepare(&stream, config.dead_after)
-                    .map_err(|error| no_answer(endpoint, format!("socket options: {error}")))?;
-                return Ok((stream, address));
-            }
-            Err(error) => last = judge(endpoint, &error),
-        }
-    }
-    Err(last)
-}
-
-/// The addresses of an endpoint. The machine's resolver blocks, for half a minute where its servers are gone, and
-/// cannot be called off; attempts follow each other faster than that. So each lookup holds its permit until its
-/// thread is free again, or the threads of the whole agent would end up here.
-async fn resolve(endpoint: &Endpoint) -> io::Result<Vec<SocketAddr>> {
-    if let Ok(address) = endpoint.host().parse::<IpAddr>() {
-        return Ok(vec![SocketAddr::new(address, endpoint.port())]);
-    }
-    let permit = RESOLVING.acquire().await.map_err(io::Error::other)?;
-    let (host, port) = (endpoint.host().to_owned(), endpoint.port());
-    let looked_up = tokio::task::spawn_blocking(move || {
-        let found = (host.as_str(), port).to_socket_addrs().map(|found| found.take(MAX_ADDRESSES).collect());
-        drop(permit);
-        found
-    });
-    looked_up.await.map_err(io::Error::other)?
-}
-
-async fn within<T>(time: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    tokio::time::timeout(time, work).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-}
-
-/// A reset is an answer; silence and unreachability are none.
-fn judge(endpoint: &Endpoint, error: &io::Error) -> ConnectError {
-    let answered = matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted
-    );
-    if answered { refused(endpoint, error.to_string(), None) } else { no_answer(endpoint, error.to_string()) }
+    let (host, port) = (endpoint.host(), endpoint.port());
+    let dialled = dial(host, port, &config.proxies, config.connect_within, config.handshake_within).await;
+    let (stream, address) = dialled.map_err(|error| match error {
+        DialError::NoAnswer(reason) => no_answer(endpoint, reason),
+        DialError::Refused(reason) => refused(endpoint, reason, None),
+    })?;
+    socket::prepare(&stream, config.dead_after)
+        .map_err(|error| no_answer(endpoint, format!("socket options: {error}")))?;
+    Ok((stream, address))
 }
 
 async fn handshake(

@@ -125,6 +125,22 @@ impl Accepted {
         self.address
     }
 
+    /// Returns when the peer has said something, within [`Config::handshake_within`]: a peer that does not is not worth
+    /// the place of one that waits for its handshake.
+    pub async fn greeted(&self) -> Result<(), HandshakeError> {
+        let refused = |reason| HandshakeError { peer: self.address, reason };
+        let stream = match &self.arrived {
+            Arrived::Socket { stream, .. } => stream,
+            #[cfg(feature = "testing")]
+            Arrived::Memory(_) => return Ok(()),
+        };
+        match tokio::time::timeout(self.config.handshake_within, stream.readable()).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(refused(error.to_string())),
+            Err(_) => Err(refused(format!("silent for {} s", self.config.handshake_within.as_secs()))),
+        }
+    }
+
     /// TLS and websocket handshakes, within [`Config::handshake_within`]. Run it beside accepting others: a slow
     /// peer must keep nobody waiting.
     pub async fn handshake(self) -> Result<Connection, HandshakeError> {

@@ -67,7 +67,7 @@ fn refusals_back_off_with_full_jitter_and_a_session_forgets_them() {
     let wait = attempt(&mut reconnect, &mut now, Duration::ZERO, Outcome::Refused(None), 0.0);
     assert_eq!(wait.delay, Duration::ZERO, "full jitter reaches down to nothing");
     let lived = Duration::from_mins(1);
-    assert!(attempt(&mut reconnect, &mut now, lived, Outcome::Ended(None), 0.999).delay <= JITTER);
+    assert!(attempt(&mut reconnect, &mut now, lived, Outcome::Ended(None), 0.999).delay <= SCATTER);
     assert!(
         attempt(&mut reconnect, &mut now, Duration::ZERO, Outcome::Refused(None), 0.999).delay
             <= REFUSED_FIRST
@@ -105,6 +105,47 @@ fn the_time_that_was_said_is_kept_and_others_are_tried_meanwhile() {
         0.0,
     );
     assert!(wait.endpoint == 0 && wait.delay > Duration::from_secs(58), "{wait:?}");
+}
+
+#[test]
+fn who_is_told_when_to_come_comes_then_however_often() {
+    let mut now = Elapsed::from_millis(1_000);
+    let mut reconnect = Reconnect::new(1, now);
+    for turn in 1..40 {
+        let said = Duration::from_millis(300 * turn);
+        let wait = attempt(&mut reconnect, &mut now, Duration::ZERO, Outcome::Refused(Some(said)), 0.999);
+        assert!((said..=said.mul_f64(1.1)).contains(&wait.delay), "told {said:?}: {wait:?}");
+    }
+    // One that always says "at once" backs off all the same.
+    let waits: Vec<_> = (0..12)
+        .map(|_| {
+            let at_once = Outcome::Refused(Some(Duration::from_millis(1)));
+            attempt(&mut reconnect, &mut now, Duration::ZERO, at_once, 0.999).delay
+        })
+        .collect();
+    assert!(waits.last().is_some_and(|wait| *wait > Duration::from_secs(25)), "{waits:?}");
+}
+
+#[test]
+fn a_new_list_keeps_what_its_endpoints_said() {
+    let mut now = Elapsed::from_millis(1_000);
+    let mut reconnect = Reconnect::new(2, now);
+    let minute = Duration::from_mins(1);
+    let wait = attempt(&mut reconnect, &mut now, Duration::ZERO, Outcome::Refused(Some(minute)), 0.0);
+    assert_eq!(wait.endpoint, 1);
+    // The first one stands last now; the session was with the other, which stands in the middle.
+    reconnect.replace(&[None, Some(1), Some(0)]);
+    let lived = Duration::from_secs(20);
+    let wait = attempt(&mut reconnect, &mut now, lived, Outcome::Ended(Some(minute)), 0.0);
+    assert_eq!(wait, Wait { endpoint: 0, delay: Duration::ZERO }, "it is the only one that may be tried");
+    let wait = attempt(&mut reconnect, &mut now, Duration::ZERO, Outcome::Refused(Some(minute)), 0.0);
+    assert_eq!((wait.endpoint, wait.delay), (2, Duration::from_secs(40)));
+    // The one that was tried is in the list no more: the first has its turn.
+    reconnect.replace(&[None, None]);
+    let wait = attempt(&mut reconnect, &mut now, Duration::ZERO, Outcome::Refused(None), 0.0);
+    assert_eq!(wait.endpoint, 0);
+    reconnect.replace(&[]);
+    assert_eq!(reconnect.next(Outcome::NoAnswer, now, 0.0).endpoint, 0);
 }
 
 fn outcomes() -> impl Strategy<Value = Outcome> {

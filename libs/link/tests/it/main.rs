@@ -6,6 +6,7 @@ mod closing;
 mod frames;
 mod network;
 mod priorities;
+mod proxies;
 mod refusals;
 mod rig;
 mod streams;

@@ -38,6 +38,7 @@ fn hello() -> Hello {
         agent_version: "0.1.0".into(),
         reports_digest: vec![2; 16],
         reports_count: 2,
+        ..Hello::default()
     }
 }
 
@@ -108,6 +109,7 @@ fn ups() -> Vec<(&'static str, UpFrame)> {
         ),
         ("call-token", Call { id: 1, deadline_ms: 5000, request: Some(call::Request::Token(token)) }.into()),
         ("entry", entry.into()),
+        ("hello-with-bundle", Hello { trust_bundle: vec![8; 16], ..hello() }.into()),
     ]
 }
 

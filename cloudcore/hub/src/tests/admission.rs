@@ -1,0 +1,110 @@
+//! Everybody gets in, nobody too fast, and few have to ask twice.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::time::Duration;
+
+use kit::Elapsed;
+use proptest::prelude::*;
+
+use crate::admission::{Admission, Limits, Verdict};
+
+const LIMITS: Limits = Limits { under_way: 64, per_second: 500, burst: 100 };
+
+/// What came of a crowd that all came at once.
+struct Told {
+    asked: u64,
+    last: Elapsed,
+    /// Openings begun, by second.
+    begun: BTreeMap<u64, u32>,
+    most_under_way: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Event {
+    Over,
+    Comes,
+}
+
+/// `edges` come within `within`; each opening takes `takes`. An edge comes when it was told, or up to a tenth later.
+fn crowd(edges: u32, within: Duration, takes: Duration, seed: u64) -> Told {
+    let mut admission = Admission::new(LIMITS);
+    let mut state = seed;
+    let mut random = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        f64::from(u32::try_from(state >> 33).unwrap()) / f64::from(1_u32 << 31)
+    };
+    let mut events: BinaryHeap<Reverse<(Elapsed, Event)>> = BinaryHeap::new();
+    for _ in 0..edges {
+        events.push(Reverse((Elapsed(within.mul_f64(random())), Event::Comes)));
+    }
+    let mut told = Told { asked: 0, last: Elapsed::default(), begun: BTreeMap::new(), most_under_way: 0 };
+    while let Some(Reverse((now, event))) = events.pop() {
+        if event == Event::Over {
+            admission.left(Some(takes));
+            continue;
+        }
+        told.asked += 1;
+        match admission.ask(now, random()) {
+            Verdict::Enter => {
+                told.last = now;
+                *told.begun.entry(now.0.as_secs()).or_default() += 1;
+                told.most_under_way = told.most_under_way.max(admission.under_way());
+                events.push(Reverse((now.plus(takes), Event::Over)));
+            }
+            Verdict::Later(wait) => {
+                let late = wait.mul_f64(random() / 10.0);
+                events.push(Reverse((now.plus(wait).plus(late), Event::Comes)));
+            }
+        }
+    }
+    told
+}
+
+#[test]
+fn ten_thousand_that_come_together_get_in_at_the_pace_allowed() {
+    let told = crowd(10_000, Duration::from_secs(1), Duration::from_millis(20), 1);
+    assert!(told.last < Elapsed::from_millis(40_000), "the last one got in after {:?}", told.last.0);
+    assert!(told.asked < 30_000, "they asked {} times", told.asked);
+}
+
+#[test]
+fn an_api_server_that_is_slow_makes_the_waits_longer_and_not_more() {
+    // 64 under way of half a second each: 128 a second, whatever the limit says.
+    let told = crowd(5_000, Duration::from_secs(1), Duration::from_millis(500), 2);
+    assert!(told.last < Elapsed::from_millis(90_000), "the last one got in after {:?}", told.last.0);
+    assert!(told.asked < 25_000, "they asked {} times", told.asked);
+}
+
+#[test]
+fn a_few_do_not_wait_and_the_wait_grows_with_the_crowd() {
+    let mut admission = Admission::new(LIMITS);
+    let now = Elapsed::from_millis(5_000);
+    for _ in 0..LIMITS.under_way {
+        assert_eq!(admission.ask(now, 0.5), Verdict::Enter);
+    }
+    let mut wait = || match admission.ask(now, 0.5) {
+        Verdict::Later(wait) => wait,
+        Verdict::Enter => panic!("more than {} are under way", LIMITS.under_way),
+    };
+    let first = wait();
+    let last = (0..2_000).map(|_| wait()).last().unwrap();
+    assert!(first < Duration::from_secs(1) && last > Duration::from_secs(3), "{first:?} {last:?}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(30))]
+    #[test]
+    fn nobody_is_left_out_and_no_limit_is_passed(
+        edges in 1_u32..3_000,
+        within in 1_u64..5_000,
+        takes in 1_u64..1_000,
+        seed in any::<u64>(),
+    ) {
+        let told = crowd(edges, Duration::from_millis(within), Duration::from_millis(takes), seed);
+        prop_assert_eq!(told.begun.values().sum::<u32>(), edges);
+        prop_assert!(told.most_under_way <= LIMITS.under_way);
+        // A burst may lie on either side of a second's end.
+        prop_assert!(told.begun.values().all(|begun| *begun <= LIMITS.per_second + LIMITS.burst));
+    }
+}
