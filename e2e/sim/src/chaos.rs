@@ -24,7 +24,7 @@ const REST: Duration = Duration::from_secs(50);
 pub(crate) enum Order {
     /// Kill it now; with the machine's power or without.
     Kill(Actor, bool),
-    /// Kill it after so many more of its steps.
+    /// Kill it after so many more of its steps, or before, where it stands somewhere new.
     Light(Actor, u64),
     /// Let it stand still, or go on.
     Stop(Actor, bool),
@@ -269,7 +269,7 @@ impl Script {
         let cloud = Actor::Cloud(self.replica());
         let actor = if self.rng.per_mille(550) { Actor::Edge } else { cloud };
         let order = match self.rng.below(10) {
-            0..=5 => Order::Light(actor, self.rng.between(1, 60)),
+            0..=5 => Order::Light(actor, self.rng.between(1, 120)),
             6 => Order::Kill(actor, self.rng.per_mille(500)),
             7 => Order::Stop(cloud, true),
             8 => Order::Stop(cloud, false),

@@ -136,16 +136,27 @@ pub(crate) struct Executor {
     tasks: BTreeMap<u64, Task>,
     /// Processes that stand still (SIGSTOP).
     stopped: BTreeSet<Actor>,
-    /// Steps that end in waiting until the process is killed.
+    /// Steps that end in waiting until the process is killed at the latest.
     fuses: BTreeMap<Actor, u64>,
+}
+
+/// Whether a process is to be killed after a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fuse {
+    /// No.
+    Unlit,
+    /// At a later step, or now.
+    Burning,
+    /// Now.
+    Burnt,
 }
 
 /// What a step was.
 pub(crate) struct Step {
     pub(crate) actor: Actor,
     pub(crate) looked_at: bool,
-    /// Its process is to be killed now.
-    pub(crate) fused: bool,
+    /// Its process is to be killed now, or may be.
+    pub(crate) fuse: Fuse,
 }
 
 impl Executor {
@@ -191,25 +202,24 @@ impl Executor {
         lock(&self.handle.shared.ready).remove(&id);
         let Some(task) = self.tasks.get_mut(&id) else {
             // Somebody woke a task that is no more.
-            return Some(Step { actor: Actor::World, looked_at: false, fused: false });
+            return Some(Step { actor: Actor::World, looked_at: false, fuse: Fuse::Unlit });
         };
         let (actor, looked_at) = (task.actor, task.looked_at);
-        let last = self.fuses.get(&actor).is_some_and(|left| *left <= 1);
-        before(actor, last);
+        before(actor, self.fuses.contains_key(&actor));
         lock(&self.handle.shared.state).current = Some(actor);
         let polled = task.future.as_mut().poll(&mut Context::from_waker(&task.waker));
-        let mut fused = false;
+        let mut fuse = Fuse::Unlit;
         match polled {
             Poll::Ready(()) => drop(self.tasks.remove(&id)),
             Poll::Pending => {
                 if let Some(left) = self.fuses.get_mut(&actor) {
                     *left = left.saturating_sub(1);
-                    fused = *left == 0;
+                    fuse = if *left == 0 { Fuse::Burnt } else { Fuse::Burning };
                 }
             }
         }
         lock(&self.handle.shared.state).current = None;
-        Some(Step { actor, looked_at, fused })
+        Some(Step { actor, looked_at, fuse })
     }
 
     /// Kills a process: its tasks are gone, wherever they wait.
@@ -224,7 +234,7 @@ impl Executor {
         drop(gone);
     }
 
-    /// Kills a process after so many more of its steps.
+    /// Kills a process after so many more of its steps, at the latest.
     pub(crate) fn light(&mut self, actor: Actor, steps: u64) {
         self.fuses.insert(actor, steps.max(1));
     }

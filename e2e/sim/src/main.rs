@@ -19,8 +19,8 @@ struct Args {
     /// Replays this seed and tells what happens.
     #[arg(long, conflicts_with_all = ["seeds", "faults"])]
     seed: Option<u64>,
-    /// With this fault planted.
-    #[arg(long, requires = "seed")]
+    /// With this fault planted; without a seed: of all faults only this one.
+    #[arg(long)]
     fault: Option<String>,
     /// Runs so many seeds.
     #[arg(long, default_value_t = 0)]
@@ -43,8 +43,8 @@ fn main() -> anyhow::Result<ExitCode> {
     let args = Args::parse();
     let runner = Runner::new()?;
     let mut out = std::io::stdout();
+    let fault = args.fault.as_deref().map(named).transpose()?;
     if let Some(seed) = args.seed {
-        let fault = args.fault.as_deref().map(named).transpose()?;
         let Outcome { wrong, hash, steps, .. } = runner.run(seed, fault, true)?;
         let verdict = wrong.as_deref().unwrap_or("nothing is wrong");
         writeln!(out, "seed {seed}: {verdict} ({steps} steps, hash {hash:016x})")?;
@@ -65,7 +65,8 @@ fn main() -> anyhow::Result<ExitCode> {
         writeln!(out, "point {point}")?;
     }
     let mut good = report.failed.is_empty();
-    for fault in Fault::ALL.into_iter().filter(|_| args.faults > 0) {
+    let planted = |one: &Fault| args.faults > 0 && fault.is_none_or(|only| only == *one);
+    for fault in Fault::ALL.into_iter().filter(planted) {
         let seeds = Seeds { first: args.from, count: args.faults, jobs: args.jobs };
         if let Some(Caught { after, seed, wrong }) = find(&runner, fault, seeds) {
             writeln!(out, "fault {fault:?}: caught after {after} seeds, by seed {seed}: {wrong}")?;

@@ -18,6 +18,8 @@ static KNOWN: Mutex<BTreeMap<Stack, String>> = Mutex::new(BTreeMap::new());
 pub(crate) struct Stacks {
     armed: bool,
     taken: Vec<Backtrace>,
+    /// Stacks that were seen in this run.
+    seen: BTreeSet<Stack>,
 }
 
 impl Stacks {
@@ -34,6 +36,13 @@ impl Stacks {
         }
     }
 
+    /// Whether the step ended in an await that no step of this run ended in before.
+    pub(crate) fn are_new(&mut self) -> bool {
+        let Self { taken, seen, .. } = self;
+        // All of them count as seen.
+        taken.iter().map(addresses).filter(|stack| seen.insert(stack.clone())).count() > 0
+    }
+
     /// The awaits that the step ended in, each as files and lines, innermost first.
     pub(crate) fn points(&mut self) -> BTreeSet<String> {
         let taken = std::mem::take(&mut self.taken);
@@ -41,8 +50,12 @@ impl Stacks {
     }
 }
 
+fn addresses(stack: &Backtrace) -> Stack {
+    stack.frames().iter().map(|frame| frame.ip() as usize).collect()
+}
+
 fn chain(mut stack: Backtrace) -> String {
-    let addresses: Stack = stack.frames().iter().map(|frame| frame.ip() as usize).collect();
+    let addresses = addresses(&stack);
     if let Some(known) = KNOWN.lock().unwrap_or_else(PoisonError::into_inner).get(&addresses) {
         return known.clone();
     }

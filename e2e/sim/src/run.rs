@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use crate::api::Api;
 use crate::chaos::{Order, Orders, Script, furnish};
 use crate::edge::{Around, Credentials, Machine};
-use crate::exec::{Actor, Executor, Handle};
+use crate::exec::{Actor, Executor, Fuse, Handle};
 use crate::judge::Judge;
 use crate::net::Net;
 use crate::points::Stacks;
@@ -28,6 +28,8 @@ use crate::{cloud, edge};
 
 /// A run with more steps than this turns in circles.
 const MOST_STEPS: u64 = 200_000;
+/// How often, of a thousand times, a process that is to be killed is killed where it stands for the first time.
+const AT_ONCE: u64 = 400;
 /// When it all begins, milliseconds since 1970.
 const DAWN_MS: i64 = 1_767_225_600_000;
 
@@ -236,7 +238,13 @@ impl Run {
             if step.looked_at {
                 self.around.judge.look();
             }
-            if step.fused {
+            let last = match step.fuse {
+                Fuse::Unlit => false,
+                Fuse::Burnt => true,
+                // Where it stands for the first time it is killed rather than where it often does.
+                Fuse::Burning => self.stacks.borrow_mut().are_new() && self.rng.per_mille(AT_ONCE),
+            };
+            if last {
                 let points = self.stacks.borrow_mut().points();
                 let name = step.actor.name();
                 for point in &points {

@@ -44,11 +44,13 @@ pub enum Fault {
     EntryAckedBeforeWrite,
     /// Of two reports that wait for one write the older is kept.
     OlderReportKept,
+    /// A replica writes a status without asking the Lease whether the node has another session by now.
+    SupersededWrites,
 }
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::AnsweredBeforeCommit,
         Self::AckedBeforeCommit,
         Self::DigestWithoutUid,
@@ -67,6 +69,7 @@ impl Fault {
         Self::ReportAckedBeforeWrite,
         Self::EntryAckedBeforeWrite,
         Self::OlderReportKept,
+        Self::SupersededWrites,
     ];
 }
 
