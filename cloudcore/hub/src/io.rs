@@ -249,5 +249,5 @@ pub(crate) const fn reason(reason: &'static str) -> crate::metrics::ReasonLabel 
 
 /// Waits for something, but not longer; `false` where it did not happen.
 pub(crate) async fn within(limit: Duration, happening: impl Future<Output = ()>) -> bool {
-    tokio::time::timeout(limit, happening).await.is_ok()
+    kit::sim::leaf(tokio::time::timeout(limit, happening)).await.is_ok()
 }

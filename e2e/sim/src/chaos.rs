@@ -250,8 +250,9 @@ impl Script {
 
     fn network(&self) {
         let net = &self.around.net;
-        match self.rng.below(8) {
+        match self.rng.below(9) {
             0..=3 => net.cut(),
+            8 if self.replicas > 1 => self.half_gone(),
             4 => net.set_slow(self.rng.below(1500)),
             5 => net.set_slow(self.rng.below(20)),
             6 => {
@@ -263,6 +264,16 @@ impl Script {
             }
             _ => (0..self.replicas).for_each(|replica| net.set_apart(replica, false)),
         }
+    }
+
+    /// A replica loses the edge, and most of its requests; it holds on to its session and to what it was to write.
+    fn half_gone(&self) {
+        let replica = self.replica();
+        say!(self.around.trace, "network", "the edge loses cloud-{replica}");
+        self.around.net.lose(replica);
+        self.around.net.set_apart(1 - replica, false);
+        let regime = Regime { fails: 600, slow_ms: 300, lag_ms: 300, ..Regime::default() };
+        self.around.judge.api.set_regime(replica, regime);
     }
 
     fn machines(&self) {

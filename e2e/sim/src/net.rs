@@ -135,6 +135,23 @@ impl Net {
         }
     }
 
+    /// A replica is out of the edge's reach, which learns that at once; the replica finds out by the silence.
+    pub(crate) fn lose(&self, replica: usize) {
+        let now = Instant::now();
+        let mut state = lock(&self.state);
+        if let Some(apart) = state.apart.get_mut(replica) {
+            *apart = true;
+        }
+        for fate in state.links.values() {
+            let mut fate = lock(fate);
+            if fate.replica == replica {
+                fate.flows = false;
+                fate.breaks = [Some(now), None];
+                fate.wake();
+            }
+        }
+    }
+
     /// A process was killed: its ends are gone at once, the others learn of it or not.
     pub(crate) fn killed(&self, actor: Actor, power: bool) {
         let now = Instant::now();

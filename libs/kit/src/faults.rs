@@ -46,11 +46,13 @@ pub enum Fault {
     OlderReportKept,
     /// A replica writes a status without asking the Lease whether the node has another session by now.
     SupersededWrites,
+    /// A body that was read for one version of an object is taken for that of another.
+    BodyOfAnotherVersion,
 }
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::AnsweredBeforeCommit,
         Self::AckedBeforeCommit,
         Self::DigestWithoutUid,
@@ -70,6 +72,7 @@ impl Fault {
         Self::EntryAckedBeforeWrite,
         Self::OlderReportKept,
         Self::SupersededWrites,
+        Self::BodyOfAnotherVersion,
     ];
 }
 

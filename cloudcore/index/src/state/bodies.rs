@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use kit::faults::{self, Fault};
 use wire::{Body, Kind, Version};
 
 use super::{State, name_key};
@@ -30,7 +31,8 @@ impl State {
     /// Whether the body of this version is missing and wanted.
     pub(crate) fn lacks(&self, kind: Kind, uid: &str, version: Version) -> bool {
         self.object(kind, uid).is_some_and(|object| {
-            object.version == version && object.body.is_none() && self.is_wanted_by_any(object)
+            let same = object.version == version || faults::on(Fault::BodyOfAnotherVersion);
+            same && object.body.is_none() && self.is_wanted_by_any(object)
         })
     }
 
