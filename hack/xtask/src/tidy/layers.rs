@@ -3,7 +3,7 @@
 use crate::tidy::source::{none, packages};
 
 /// Every crate of ours with its layer. A crate depends only on crates of lower layers.
-const LAYERS: [(&str, u8); 23] = [
+const LAYERS: [(&str, u8); 24] = [
     // vocabulary and toolkit
     ("skerry-wire", 0),
     ("skerry-kit", 0),
@@ -34,6 +34,7 @@ const LAYERS: [(&str, u8); 23] = [
     // what checks them
     ("xtask", 6),
     ("skerry-e2e", 6),
+    ("fuzz", 6),
 ];
 
 fn layer(name: &str) -> Option<u8> {

@@ -15,7 +15,7 @@ const OWNERS: [(&str, &[&str]); 12] = [
     ("zstd", &["skerry-wire"]),
     ("yaml_serde", &["skerry-kit"]),
     ("tracing-subscriber", &["skerry-kit"]),
-    ("anyhow", &["edgecore", "cloudcore", "xtask", "skerry-e2e"]),
+    ("anyhow", &["edgecore", "cloudcore", "xtask", "skerry-e2e", "fuzz"]),
 ];
 
 #[test]
