@@ -11,13 +11,13 @@ out=target/fuzz
 
 case ${1:-} in
   build)
-    cargo run --locked --quiet -p skerry-fuzz --bin fuzz-seeds -- "$out/seeds"
+    cargo run --locked --quiet -p fuzz --bin fuzz-seeds -- "$out/seeds"
     # As cargo-fuzz has them; they need no nightly compiler.
     export RUSTFLAGS="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
 -Cllvm-args=-sanitizer-coverage-trace-compares"
     # With a target named, what runs at build time is not instrumented.
-    cargo build --locked --profile fuzz -p skerry-fuzz --target "$(uname -m)-unknown-linux-gnu" --target-dir "$out" \
+    cargo build --locked --profile fuzz -p fuzz --target "$(uname -m)-unknown-linux-gnu" --target-dir "$out" \
       --bin fuzz-frames --bin fuzz-bodies --bin fuzz-messages --bin fuzz-tokens --bin fuzz-certificates
     ;;
   frames | bodies | messages | tokens | certificates)

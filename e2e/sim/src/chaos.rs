@@ -266,14 +266,21 @@ impl Script {
         }
     }
 
-    /// A replica loses the edge, and most of its requests; it holds on to its session and to what it was to write.
+    /// A replica loses most of its requests, and then the edge; it holds on to its session and to what it was to write.
     fn half_gone(&self) {
         let replica = self.replica();
-        say!(self.around.trace, "network", "the edge loses cloud-{replica}");
-        self.around.net.lose(replica);
-        self.around.net.set_apart(1 - replica, false);
-        let regime = Regime { fails: 600, slow_ms: 300, lag_ms: 300, ..Regime::default() };
+        let regime = Regime { fails: 700, slow_ms: 300, lag_ms: 300, ..Regime::default() };
         self.around.judge.api.set_regime(replica, regime);
+        let (around, pause) = (self.around.clone(), Duration::from_millis(self.rng.between(500, 4000)));
+        self.around.handle.spawn(Actor::World, async move {
+            sleep(pause).await;
+            if around.judge.is_quiet() {
+                return;
+            }
+            say!(around.trace, "network", "the edge loses cloud-{replica}");
+            around.net.lose(replica);
+            around.net.set_apart(1 - replica, false);
+        });
     }
 
     fn machines(&self) {

@@ -3,7 +3,7 @@
 use crate::tidy::source::{none, packages};
 
 /// Every crate of ours with its layer. A crate depends only on crates of lower layers.
-const LAYERS: [(&str, u8); 23] = [
+const LAYERS: [(&str, u8); 25] = [
     // vocabulary and toolkit
     ("skerry-wire", 0),
     ("skerry-kit", 0),
@@ -35,6 +35,7 @@ const LAYERS: [(&str, u8); 23] = [
     ("xtask", 6),
     ("skerry-e2e", 6),
     ("skerry-e2e-sim", 6),
+    ("fuzz", 6),
 ];
 
 fn layer(name: &str) -> Option<u8> {

@@ -16,7 +16,7 @@ const OWNERS: [(&str, &[&str]); 12] = [
     ("zstd", &["skerry-wire"]),
     ("yaml_serde", &["skerry-kit"]),
     ("tracing-subscriber", &["skerry-kit"]),
-    ("anyhow", &["edgecore", "cloudcore", "xtask", "skerry-e2e", "skerry-e2e-sim"]),
+    ("anyhow", &["edgecore", "cloudcore", "xtask", "skerry-e2e", "skerry-e2e-sim", "fuzz"]),
 ];
 
 #[test]
