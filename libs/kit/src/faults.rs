@@ -44,15 +44,13 @@ pub enum Fault {
     EntryAckedBeforeWrite,
     /// Of two reports that wait for one write the older is kept.
     OlderReportKept,
-    /// A replica writes a status without asking the Lease whether the node has another session by now.
-    SupersededWrites,
     /// A body that was read for one version of an object is taken for that of another.
     BodyOfAnotherVersion,
 }
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 19] = [
         Self::AnsweredBeforeCommit,
         Self::AckedBeforeCommit,
         Self::DigestWithoutUid,
@@ -71,7 +69,6 @@ impl Fault {
         Self::ReportAckedBeforeWrite,
         Self::EntryAckedBeforeWrite,
         Self::OlderReportKept,
-        Self::SupersededWrites,
         Self::BodyOfAnotherVersion,
     ];
 }

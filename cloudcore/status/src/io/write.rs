@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use cloudcore_kube::{Client, KubeError, Patch, node_lease, path};
 use kit::Clock;
-use kit::faults::{self, Fault};
 use serde_json::Value;
 use wire::Kind;
 
@@ -87,8 +86,7 @@ pub(super) async fn report(writer: &Writer<'_>, reported: &Reported) -> Outcome 
     };
     let mut current = None;
     let mut read = true;
-    let unfenced = faults::on(Fault::SupersededWrites);
-    let mut fenced = unfenced;
+    let mut fenced = false;
     let mut done = Vec::new();
     for _ in 0..MAX_STEPS {
         if !(writer.is_open)() {
@@ -102,7 +100,7 @@ pub(super) async fn report(writer: &Writer<'_>, reported: &Reported) -> Outcome 
                 Err(error) => return writer.settle(&error, Request::Read),
             };
             read = false;
-            fenced = unfenced;
+            fenced = false;
             continue;
         }
         let step = plan(writer.node, current.as_ref(), reported, &done, writer.clock.wall());
