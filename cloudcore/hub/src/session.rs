@@ -123,8 +123,14 @@ pub struct Session {
 }
 
 impl Session {
-    /// Opens a session with an edge that says it holds this. Answers the first frame.
-    pub fn open(agreed: Agreed, digest: &[u8], count: u32, desired: &impl Desired) -> (Self, DownFrame) {
+    /// Opens a session with an edge that says it holds this, and last saw these resourceVersions. Answers the first frame.
+    pub fn open(
+        agreed: Agreed,
+        digest: &[u8],
+        count: u32,
+        said: &[KindVersion],
+        desired: &impl Desired,
+    ) -> (Self, DownFrame) {
         let mut session = Self {
             kinds: agreed.kinds,
             dictionary: agreed.dictionary,
@@ -153,7 +159,10 @@ impl Session {
             Digest::from_slice(digest) == Some(session.digest) && count as usize == session.held.len();
         if equal && session.may_vouch(desired) {
             session.podless = false;
-            let frame = InSync { digest: session.digest.to_vec(), seen: desired.seen() }.into();
+            let mut seen = desired.seen();
+            // An edge keeps what it saw last of a kind that is not named.
+            seen.retain(|of| !said.contains(of));
+            let frame = InSync { digest: session.digest.to_vec(), seen }.into();
             return (session, frame);
         }
         // An edge may say that it holds whatever it likes: there are never more buckets than `MAX_BUCKETS`.

@@ -209,7 +209,9 @@ impl Held {
         let equal = Digest::from_slice(digest) == Some(ours) && count.is_none_or(|count| count == our_count);
         effects.in_sync = Some(equal);
         if equal {
-            self.seen = seen;
+            // Of a kind that is not named nothing was seen since.
+            self.seen.retain(|known| seen.iter().all(|of| of.kind != known.kind));
+            self.seen.extend(seen);
         } else {
             let mismatch = Mismatch { frame: self.frame, digest: ours.to_vec(), count: our_count };
             effects.answers.push(mismatch.into());

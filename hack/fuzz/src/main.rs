@@ -42,9 +42,10 @@ fn main() -> Result<()> {
             format!(r#"{{"labels":{{"a":"b"}},"status":{{"capacity":{{"cpu":"{}"}}}}}}"#, "1".repeat(200)),
         ),
     ] {
-        for (packed, body) in
-            [("", Body::pack(text.as_bytes())?), ("-by-dictionary", Body::pack_by_dictionary(text.as_bytes())?)]
-        {
+        for (packed, body) in [
+            ("", Body::pack(text.as_bytes())?),
+            ("-by-dictionary", Body::pack_by_dictionary(text.as_bytes())?),
+        ] {
             let length = body.length.to_be_bytes();
             let head = [u8::try_from(body.encoding)?, length[1], length[2], length[3]];
             seeds.add("bodies", &format!("{name}{packed}"), &[head.as_slice(), &body.data].concat())?;

@@ -9,7 +9,7 @@ pub struct InSync {
     /// The digest both sides hold.
     #[prost(bytes = "vec", tag = "1")]
     pub digest: Vec<u8>,
-    /// The resourceVersions the cloud's state was read at; hints.
+    /// The resourceVersions the cloud's state was read at; hints. Those that the `Hello` says are left out.
     #[prost(message, repeated, tag = "2")]
     pub seen: Vec<KindVersion>,
 }

@@ -116,10 +116,11 @@ pub(super) async fn begin<I: Identities, U: Upstream>(
     inner.parts.metrics.opened.inc();
     let first = wire::encode(&DownFrame::from(welcome(&inner, &admitted)));
     let subscription = inner.parts.index.subscribe(&origin.node);
+    let hello = &admitted.hello;
     let (session, second) =
-        Session::open(admitted.agreed, &admitted.hello.digest, admitted.hello.count, &subscription);
+        Session::open(admitted.agreed, &hello.digest, hello.count, &hello.seen, &subscription);
     let in_sync = matches!(second.content, Some(wire::down_frame::Content::InSync(_)));
-    tracing::info!(node = %origin.node, epoch, in_sync, agent = admitted.hello.agent_version, "session opened");
+    tracing::info!(node = %origin.node, epoch, in_sync, agent = hello.agent_version, "session opened");
     let now = inner.parts.clock.elapsed();
     let live = Live {
         renewed_at: now,

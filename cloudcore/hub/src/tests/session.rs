@@ -21,6 +21,7 @@ struct World {
     objects: BTreeMap<(Kind, Arc<str>), Arc<Object>>,
     unsure: BTreeSet<Kind>,
     superseded: bool,
+    seen: Vec<KindVersion>,
 }
 
 impl Desired for World {
@@ -45,7 +46,7 @@ impl Desired for World {
     }
 
     fn seen(&self) -> Vec<KindVersion> {
-        Vec::new()
+        self.seen.clone()
     }
 }
 
@@ -153,7 +154,7 @@ fn agreed() -> Agreed {
 fn connect(world: &World, edge: &mut Edge) -> Session {
     edge.frame = 0;
     let count = u32::try_from(edge.held.len()).unwrap();
-    let (mut session, first) = Session::open(agreed(), &edge.digest().to_vec(), count, world);
+    let (mut session, first) = Session::open(agreed(), &edge.digest().to_vec(), count, &[], world);
     if edge.take(first.clone()) {
         edge.answer(first, &mut session, world);
     }
@@ -204,6 +205,20 @@ fn an_equal_edge_gets_nothing() {
 }
 
 #[test]
+fn an_equal_edge_hears_only_of_resource_versions_that_it_did_not_say() {
+    let of = |kind: Kind, version: &str| KindVersion {
+        kind: kind.name().to_owned(),
+        resource_version: version.to_owned(),
+    };
+    let seen = vec![of(Kind::Node, "9"), of(Kind::Pod, "5"), of(Kind::Secret, "7")];
+    let world = World { seen, ..World::default() };
+    let said = [of(Kind::Pod, "5"), of(Kind::Secret, "8")];
+    let (_, first) = Session::open(agreed(), &Digest::EMPTY.to_vec(), 0, &said, &world);
+    let Some(down_frame::Content::InSync(sync)) = first.content else { panic!() };
+    assert_eq!(sync.seen, [of(Kind::Node, "9"), of(Kind::Secret, "7")]);
+}
+
+#[test]
 fn only_the_difference_goes_down_in_order() {
     let mut world = World::default();
     world.put(Kind::Pod, "p", "1");
@@ -215,7 +230,7 @@ fn only_the_difference_goes_down_in_order() {
     assert_eq!(count(&edge), (3, 0));
     world.put(Kind::Secret, "s", "2");
     world.objects.remove(&(Kind::Pod, "p".into()));
-    let (mut session, first) = Session::open(agreed(), &edge.digest().to_vec(), 3, &world);
+    let (mut session, first) = Session::open(agreed(), &edge.digest().to_vec(), 3, &[], &world);
     assert!(edge.take(first));
     session.inventory(edge.inventory(), &world).unwrap();
     let kinds: Vec<_> =
@@ -324,7 +339,7 @@ fn a_superseded_session_sends_nothing_more() {
     assert_eq!(session.pump(&world, Elapsed::default()), []);
     // Nor where it was opened by an edge that holds something else, and is superseded before the comparison.
     world.put(Kind::Pod, "b", "1");
-    let (mut session, first) = Session::open(agreed(), &edge.digest().to_vec(), 1, &world);
+    let (mut session, first) = Session::open(agreed(), &edge.digest().to_vec(), 1, &[], &world);
     assert!(edge.take(first));
     session.inventory(edge.inventory(), &world).unwrap();
     assert_eq!(session.pump(&world, Elapsed::default()), []);
@@ -336,7 +351,7 @@ fn the_window_is_kept() {
     for n in 0..200 {
         world.put(Kind::ConfigMap, &format!("u{n}"), "1");
     }
-    let (mut session, _) = Session::open(agreed(), &[], 0, &world);
+    let (mut session, _) = Session::open(agreed(), &[], 0, &[], &world);
     session.inventory(Inventory { last: true, ..Inventory::default() }, &world).unwrap();
     assert_eq!(session.pump(&world, Elapsed::default()).len(), 64);
     assert!(session.pump(&world, Elapsed::default()).is_empty());
@@ -363,7 +378,7 @@ fn an_inventory_is_bounded_in_every_way() {
         version: Version::of(b"x").to_vec(),
     };
     let part = |items| Inventory { items, ..Inventory::default() };
-    let open = || Session::open(agreed(), &[], 1, &world).0;
+    let open = || Session::open(agreed(), &[], 1, &[], &world).0;
     let (most, long) = ("u".repeat(253), "u".repeat(254));
     open().inventory(part(vec![item("Gadget", &most)]), &world).unwrap();
     for item in [item("Gadget", &long), item(&long, "u")] {
@@ -416,7 +431,7 @@ fn of_many_objects_only_those_near_a_difference_are_told() {
     let changed = world.put(Kind::ConfigMap, "0ac77b53-4ec5-4d8d-8c4a-dd5d04995007", "2");
     edge.held.insert(("Gadget".into(), "g".into()), Version::of(b"x"));
     edge.held.insert(("Pod".into(), "gone".into()), Version::of(b"x"));
-    let (mut session, first) = Session::open(agreed(), &edge.digest().to_vec(), 42, &world);
+    let (mut session, first) = Session::open(agreed(), &edge.digest().to_vec(), 42, &[], &world);
     let Some(down_frame::Content::WantInventory(want)) = first.content else { panic!() };
     assert_eq!(want, wire::WantInventory { buckets: 18, wanted: Vec::new() });
     let Some(Picked::Digests(digests)) = want.pick(edge.items()) else { panic!() };
@@ -446,7 +461,7 @@ fn of_many_objects_only_those_near_a_difference_are_told() {
 fn buckets_that_look_equal_and_are_not_end_in_a_comparison_of_everything() {
     let (mut world, mut edge) = forty();
     world.put(Kind::ConfigMap, "0ac77b53-4ec5-4d8d-8c4a-dd5d04995007", "2");
-    let (mut session, first) = Session::open(agreed(), &edge.digest().to_vec(), 40, &world);
+    let (mut session, first) = Session::open(agreed(), &edge.digest().to_vec(), 40, &[], &world);
     // As though the digests of the bucket that differs were the same.
     let pretended = Edge { held: wants(&world), ..Edge::default() };
     pretended.answer(first, &mut session, &world);
@@ -460,7 +475,7 @@ fn buckets_that_look_equal_and_are_not_end_in_a_comparison_of_everything() {
 fn digests_must_be_of_as_many_buckets_as_were_asked_for() {
     let (world, _) = forty();
     for length in [0, 71, 73, 76] {
-        let (mut session, _) = Session::open(agreed(), &[], 42, &world);
+        let (mut session, _) = Session::open(agreed(), &[], 42, &[], &world);
         let part = Inventory { digests: vec![0; length], last: true, ..Inventory::default() };
         let broken = session.inventory(part, &world).unwrap_err();
         assert!(broken.0.contains("18 buckets"), "{broken}");
@@ -476,7 +491,7 @@ fn an_edge_of_an_older_release_is_asked_for_everything_and_gets_what_it_can_read
     }
     for dictionary in [true, false] {
         let agreed = Agreed { dictionary, compact: false, ..agreed() };
-        let (mut session, first) = Session::open(agreed, &[], 40, &world);
+        let (mut session, first) = Session::open(agreed, &[], 40, &[], &world);
         assert_eq!(first, wire::WantInventory::default().into());
         session.inventory(Inventory { last: true, ..Inventory::default() }, &world).unwrap();
         let sent = session.pump(&world, Elapsed::default());
