@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use wire::{Hello, Kind, PROTOCOL_MAX, PROTOCOL_MIN, Refused, RefusedCode, agree};
+use wire::{
+    FEATURE_COMPACT, FEATURE_DICTIONARY, Hello, Kind, PROTOCOL_MAX, PROTOCOL_MIN, Refused, RefusedCode, agree,
+};
 
 /// Longest text taken in a field of `Hello`, in bytes.
 const MAX_TEXT: usize = 253;
@@ -28,6 +30,10 @@ pub struct Agreed {
     pub protocol: u32,
     /// Kinds kept in step.
     pub kinds: BTreeSet<Kind>,
+    /// The edge has [`wire::FEATURE_DICTIONARY`].
+    pub dictionary: bool,
+    /// The edge has [`wire::FEATURE_COMPACT`].
+    pub compact: bool,
 }
 
 /// Judges a `Hello` of a node whose certificate says `certified`.
@@ -72,7 +78,8 @@ pub fn admit(hello: &Hello, certified: &str, terms: &Terms) -> Result<Agreed, Re
         let reason = format!("not everything is listed yet: {}", missing.join(", "));
         return refuse(RefusedCode::NotReady, reason, 500);
     }
-    Ok(Agreed { protocol, kinds })
+    let has = |feature: &str| hello.features.iter().any(|known| known == feature);
+    Ok(Agreed { protocol, kinds, dictionary: has(FEATURE_DICTIONARY), compact: has(FEATURE_COMPACT) })
 }
 
 /// The first field that is longer than any honest one.
@@ -116,7 +123,8 @@ mod tests {
     #[test]
     fn unknown_kinds_are_left_out_and_the_rest_agreed_on() {
         let agreed = admit(&hello(), "edge-1", &terms()).unwrap();
-        assert_eq!(agreed, Agreed { protocol: 1, kinds: BTreeSet::from([Kind::Pod, Kind::Node]) });
+        let kinds = BTreeSet::from([Kind::Pod, Kind::Node]);
+        assert_eq!(agreed, Agreed { protocol: 1, kinds, dictionary: false, compact: false });
     }
 
     #[test]

@@ -3,11 +3,14 @@
 //! ```text
 //! opened ──digests equal──▶ InSync ──▶ live
 //!        └─else─▶ WantInventory ──inventory──▶ differences in a window ──▶ SyncPoint ──▶ live
+//!                 (of buckets first, and then of those that differ, where the edge can)
 //! live   ──changes──▶ Upsert, Delete, SyncPoint          ──drift, Mismatch──▶ WantInventory (backing off)
 //! ```
 
+mod comparing;
 mod order;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,20 +20,17 @@ use kit::faults::{self, Fault};
 use kit::{Backoff, Elapsed};
 use thiserror::Error;
 use wire::{
-    Ack, Digest, DownFrame, Heartbeat, HeartbeatAck, InSync, Inventory, Kind, KindVersion, Mismatch,
+    Ack, Buckets, Digest, DownFrame, Heartbeat, HeartbeatAck, InSync, Inventory, Kind, KindVersion, Mismatch,
     Rejected, SyncPoint, Version, WantInventory,
 };
+
+use crate::admit::Agreed;
+use comparing::Comparing;
 
 /// Frames sent and not acknowledged.
 const WINDOW_FRAMES: usize = 64;
 /// Bytes of them; one frame may go beyond.
 const WINDOW_BYTES: usize = 256 << 10;
-/// Most objects taken in an inventory.
-const MAX_INVENTORY: usize = 100_000;
-/// Most bytes of what an inventory says of them.
-const MAX_INVENTORY_BYTES: usize = 16 << 20;
-/// Longest kind or UID in an inventory, in bytes.
-const MAX_TEXT: usize = 253;
 /// One acknowledged heartbeat in so many carries the digest.
 const DIGEST_EVERY: u64 = 6;
 /// First wait before an edge that differed is compared again, and the longest.
@@ -94,40 +94,12 @@ pub struct Outgoing {
 
 type Key = (Kind, Arc<str>);
 
-/// An inventory that is not complete yet.
-#[derive(Debug, Default)]
-struct Comparing {
-    items: Vec<(wire::InventoryItem, Version)>,
-    bytes: usize,
-}
-
-impl Comparing {
-    /// Takes a part. Each item is judged as it comes, so that no more is kept than the limits say.
-    fn take(&mut self, items: Vec<wire::InventoryItem>) -> Result<(), Broken> {
-        if self.items.len() + items.len() > MAX_INVENTORY {
-            return Err(Broken(format!("an inventory of more than {MAX_INVENTORY} objects")));
-        }
-        for item in items {
-            if item.kind.len() > MAX_TEXT || item.uid.len() > MAX_TEXT {
-                return Err(Broken(format!("a kind or UID of more than {MAX_TEXT} bytes in the inventory")));
-            }
-            let Some(version) = Version::from_slice(&item.version) else {
-                return Err(Broken(format!("{} {} in the inventory has no version", item.kind, item.uid)));
-            };
-            self.bytes += item.kind.len() + item.uid.len() + item.version.len();
-            if self.bytes > MAX_INVENTORY_BYTES {
-                return Err(Broken(format!("an inventory of more than {MAX_INVENTORY_BYTES} bytes")));
-            }
-            self.items.push((item, version));
-        }
-        Ok(())
-    }
-}
-
 /// One session's down side.
 #[derive(Debug)]
 pub struct Session {
     kinds: BTreeSet<Kind>,
+    /// The edge reads bodies that are packed by the dictionary.
+    dictionary: bool,
     /// What the edge holds once everything sent is applied.
     held: BTreeMap<Key, Version>,
     digest: Digest,
@@ -152,15 +124,17 @@ pub struct Session {
 }
 
 impl Session {
-    /// Opens a session with an edge that says it holds this. Answers the first frame.
+    /// Opens a session with an edge that says it holds this, and last saw these resourceVersions. Answers the first frame.
     pub fn open(
-        kinds: BTreeSet<Kind>,
+        agreed: Agreed,
         digest: &[u8],
         count: u32,
+        said: &[KindVersion],
         desired: &impl Desired,
     ) -> (Self, DownFrame) {
         let mut session = Self {
-            kinds,
+            kinds: agreed.kinds,
+            dictionary: agreed.dictionary,
             held: BTreeMap::new(),
             digest: Digest::EMPTY,
             foreign: (Digest::EMPTY, 0),
@@ -186,13 +160,25 @@ impl Session {
             Digest::from_slice(digest) == Some(session.digest) && count as usize == session.held.len();
         if equal && session.may_vouch(desired) {
             session.podless = false;
-            let frame = InSync { digest: session.digest.to_vec(), seen: desired.seen() }.into();
+            let mut seen = desired.seen();
+            // An edge keeps what it saw last of a kind that is not named.
+            seen.retain(|of| !said.contains(of));
+            let frame = InSync { digest: session.digest.to_vec(), seen }.into();
             return (session, frame);
         }
-        session.held.clear();
-        session.digest = Digest::EMPTY;
-        session.comparing = Some(Comparing::default());
-        (session, Self::want_inventory())
+        // An edge may say that it holds whatever it likes: there are never more buckets than `MAX_BUCKETS`.
+        let buckets = Buckets::best(count).filter(|_| agreed.compact);
+        let frame = session.compare(buckets);
+        (session, frame)
+    }
+
+    /// Forgets what the edge was believed to hold, and asks: for the digests of so many buckets, or for everything.
+    fn compare(&mut self, buckets: Option<u32>) -> DownFrame {
+        self.held.clear();
+        self.digest = Digest::EMPTY;
+        self.foreign = (Digest::EMPTY, 0);
+        self.comparing = Some(Comparing::begin(buckets));
+        WantInventory { buckets: buckets.unwrap_or_default(), wanted: Vec::new() }.into()
     }
 
     /// Keys changed in the index.
@@ -201,33 +187,68 @@ impl Session {
         self.dirty.extend(keys.into_iter().filter(|(kind, _)| kinds.contains(kind)));
     }
 
-    /// A part of the inventory asked for.
-    pub fn inventory(&mut self, part: Inventory, desired: &impl Desired) -> Result<(), Broken> {
+    /// A part of the inventory asked for. Answers what to ask for next.
+    pub fn inventory(
+        &mut self,
+        part: Inventory,
+        desired: &impl Desired,
+    ) -> Result<Option<DownFrame>, Broken> {
         let Some(comparing) = &mut self.comparing else {
             return Err(Broken("an inventory that nobody asked for".to_owned()));
         };
-        comparing.take(part.items)?;
-        if !part.last {
-            return Ok(());
+        if let Some(buckets) = comparing.buckets.take() {
+            return self.narrow(buckets, &part.digests, desired);
         }
-        let items = self.comparing.take().unwrap_or_default().items;
-        self.held.clear();
-        self.digest = Digest::EMPTY;
-        self.foreign = (Digest::EMPTY, 0);
-        for (item, version) in items {
+        let last = part.last;
+        comparing.take(part)?;
+        if last {
+            self.compared(desired);
+        }
+        Ok(None)
+    }
+
+    /// What is in the buckets whose digests are as they should be is held; what is in the others is asked for.
+    fn narrow(
+        &mut self,
+        count: u32,
+        theirs: &[u8],
+        desired: &impl Desired,
+    ) -> Result<Option<DownFrame>, Broken> {
+        let wrong =
+            || Broken(format!("{} bytes of digests where {count} buckets were asked for", theirs.len()));
+        let mut ours = Buckets::new(count).ok_or_else(wrong)?;
+        let mut set = desired.snapshot();
+        set.retain(|(kind, ..)| self.kinds.contains(kind));
+        for (kind, uid, version) in &set {
+            ours.add(kind.name(), uid, *version);
+        }
+        let wanted = ours.differing(theirs).ok_or_else(wrong)?;
+        for (kind, uid, version) in set {
+            if wanted.binary_search(&ours.of(kind.name(), &uid)).is_err() {
+                self.hold((kind, uid), Some(version));
+            }
+        }
+        if wanted.is_empty() {
+            self.compared(desired);
+            return Ok(None);
+        }
+        Ok(Some(WantInventory { buckets: count, wanted }.into()))
+    }
+
+    /// The edge said all that it was asked for.
+    fn compared(&mut self, desired: &impl Desired) {
+        for (item, version) in self.comparing.take().unwrap_or_default().items {
             if let Some(kind) = Kind::parse(&item.kind).filter(|kind| self.kinds.contains(kind)) {
-                let key = (kind, Arc::from(item.uid));
-                self.dirty.insert(key.clone());
-                self.hold(key, Some(version));
+                self.hold((kind, Arc::from(item.uid)), Some(version));
             } else {
                 self.foreign.0 = self.foreign.0.with(&item.kind, &item.uid, version);
                 self.foreign.1 = self.foreign.1.saturating_add(1);
             }
         }
         self.podless = !self.holds_pods();
+        self.dirty.extend(self.held.keys().cloned());
         self.changed(desired.snapshot().into_iter().map(|(kind, uid, _)| (kind, uid)));
         self.sync_due = true;
-        Ok(())
     }
 
     /// Everything up to a frame is on the edge's disk. Answers what of it could not be applied.
@@ -304,8 +325,8 @@ impl Session {
         }
         if self.compare_at.is_some_and(|at| at <= now) {
             self.compare_at = None;
-            self.comparing = Some(Comparing::default());
-            return vec![Outgoing { frame: Self::want_inventory(), counts: None }];
+            // Of everything: equal digests of buckets that differ may be what brought this about.
+            return vec![Outgoing { frame: self.compare(None), counts: None }];
         }
         if self.comparing.is_some() {
             return Vec::new();
@@ -349,6 +370,10 @@ impl Session {
         let (key, version, outgoing, bytes) = match step {
             order::Step::Upsert(object, body) => {
                 let key = (object.key.kind, Arc::clone(&object.uid));
+                // One that cannot be unpacked goes as it is, and the edge says so.
+                let as_it_is = Cow::Borrowed(&*body);
+                let body =
+                    if self.dictionary { as_it_is } else { body.without_dictionary().unwrap_or(as_it_is) };
                 let bytes = body.data.len() + 256;
                 let frame = order::upsert(&object, &body, self.last_frame);
                 (
@@ -401,9 +426,5 @@ impl Session {
         if let Some(version) = version {
             self.digest = self.digest.with(kind, &uid, version);
         }
-    }
-
-    fn want_inventory() -> DownFrame {
-        WantInventory {}.into()
     }
 }

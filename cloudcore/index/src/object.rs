@@ -138,10 +138,12 @@ impl Draft {
     /// The body, packed; an equal one that is packed already is shared.
     pub(crate) fn pack(&self, old: Option<&Object>) -> Result<Arc<Body>, String> {
         let old = old.filter(|old| old.version == self.version);
-        match old.and_then(|old| old.body.clone()) {
-            Some(body) => Ok(body),
-            None => Ok(Arc::new(Body::pack(&self.canonical).map_err(|error| kit::errors::chain(&error))?)),
+        if let Some(body) = old.and_then(|old| old.body.clone()) {
+            return Ok(body);
         }
+        // For all sessions once; those of older releases have it packed anew as it is sent.
+        let body = Body::pack_by_dictionary(&self.canonical).map_err(|error| kit::errors::chain(&error))?;
+        Ok(Arc::new(body))
     }
 
     /// The object with this body, or without one.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use wire::{
-    Ack, Digest, DownFrame, GoAway, Inventory, InventoryItem, Kind, KindVersion, Mismatch, Rejected, UpFrame,
-    Upsert, Version, WantReports, down_frame::Content,
+    Ack, Digest, DownFrame, GoAway, Inventory, InventoryItem, Kind, KindVersion, Mismatch, Picked, Rejected,
+    UpFrame, Upsert, Version, WantInventory, WantReports, down_frame::Content,
 };
 
 /// Items in one frame of an inventory.
@@ -133,10 +133,10 @@ impl Held {
                 self.compare(&point.digest, None, point.seen, effects);
                 return Ok(true);
             }
-            Content::WantInventory(_) => {
+            Content::WantInventory(want) => {
                 effects.commit();
                 effects.in_sync = Some(false);
-                effects.answers.extend(self.inventory());
+                effects.answers.extend(self.inventory(&want)?);
                 return Ok(true);
             }
             Content::GoAway(goodbye) => {
@@ -209,25 +209,33 @@ impl Held {
         let equal = Digest::from_slice(digest) == Some(ours) && count.is_none_or(|count| count == our_count);
         effects.in_sync = Some(equal);
         if equal {
-            self.seen = seen;
+            // Of a kind that is not named nothing was seen since.
+            self.seen.retain(|known| seen.iter().all(|of| of.kind != known.kind));
+            self.seen.extend(seen);
         } else {
             let mismatch = Mismatch { frame: self.frame, digest: ours.to_vec(), count: our_count };
             effects.answers.push(mismatch.into());
         }
     }
 
-    fn inventory(&self) -> Vec<UpFrame> {
+    fn inventory(&self, want: &WantInventory) -> Result<Vec<UpFrame>, Broken> {
         let item = |((kind, uid), object): (&Key, &Object)| InventoryItem {
             kind: kind.clone(),
             uid: uid.clone(),
             version: object.version.to_vec(),
         };
-        let items: Vec<InventoryItem> = self.objects.iter().map(item).collect();
+        let items = match want.pick(self.objects.iter().map(item).collect()) {
+            Some(Picked::Objects(items)) => items,
+            Some(Picked::Digests(digests)) => {
+                return Ok(vec![Inventory { digests, last: true, ..Inventory::default() }.into()]);
+            }
+            None => return Err(Broken(format!("{} buckets were asked for", want.buckets))),
+        };
         let parts = items.chunks(PART).map(<[_]>::to_vec).collect::<Vec<_>>();
         let parts = if parts.is_empty() { vec![Vec::new()] } else { parts };
         let count = parts.len();
-        let part = |(at, items)| Inventory { items, last: at + 1 == count }.into();
-        parts.into_iter().enumerate().map(part).collect()
+        let part = |(at, items)| Inventory::grouped(items, at + 1 == count).into();
+        Ok(parts.into_iter().enumerate().map(part).collect())
     }
 }
 

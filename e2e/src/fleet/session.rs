@@ -66,13 +66,14 @@ async fn open(
     // What ended before it was open counts as refused, as it does for a real edge.
     let refused = |reason: String| End { outcome: Outcome::Refused(None), reason };
     edge.held.begin();
-    sender.send(encode(hello(edge))).await.map_err(|error| refused(error.to_string()))?;
+    let hello = hello(edge);
+    sender.send(encode(hello.clone())).await.map_err(|error| refused(error.to_string()))?;
     let answer = tokio::time::timeout(ANSWER_WITHIN, receiver.recv()).await;
     let answer = answer.map_err(|_| refused("no answer to Hello".to_owned()))?;
     let answer = answer.map_err(|error| refused(error.to_string()))?;
     let answer = answer.ok_or_else(|| refused(receiver.close_reason().unwrap_or_default()))?;
     match wire::decode_down(&answer).map_err(|error| refused(error.to_string()))?.content {
-        Some(Content::Welcome(welcome)) => Ok(welcome),
+        Some(Content::Welcome(welcome)) => Ok(welcome.with_what_was_said(&hello)),
         Some(Content::Refused(no)) => {
             Err(End { outcome: Outcome::Refused(milliseconds(no.retry_after_ms)), reason: no.reason })
         }

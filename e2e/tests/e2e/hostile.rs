@@ -204,7 +204,7 @@ fn an_edge_is_shown_what_is_its_own_and_nothing_else() {
             asked = true;
             let items =
                 vec![item("Pod", &scene.foreign.uid), item("Secret", &secret_uid), item("Secret", "made-up")];
-            session.send(wire::Inventory { items, last: true }).unwrap();
+            session.send(wire::Inventory { items, last: true, ..wire::Inventory::default() }).unwrap();
         } else if let Content::Upsert(upsert) = content {
             let text = upsert.body.unwrap_or_default().unpack().unwrap();
             let text = String::from_utf8_lossy(&text).into_owned();

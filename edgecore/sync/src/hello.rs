@@ -105,10 +105,10 @@ impl NotWelcome {
     }
 }
 
-/// What the cloud's first frame means.
-pub(crate) fn judge(answer: DownFrame, meta: &Meta) -> Result<Welcome, NotWelcome> {
+/// What the cloud's first frame means, in answer to this `Hello`.
+pub(crate) fn judge(answer: DownFrame, hello: &Hello, meta: &Meta) -> Result<Welcome, NotWelcome> {
     let welcome = match answer.content {
-        Some(Content::Welcome(welcome)) => welcome,
+        Some(Content::Welcome(welcome)) => welcome.with_what_was_said(hello),
         Some(Content::Refused(refused)) => {
             return Err(NotWelcome::Refused {
                 code: refused.code(),
@@ -155,17 +155,26 @@ mod tests {
 
     #[test]
     fn the_first_cluster_is_adopted_and_no_other() {
-        assert!(judge(welcome("c").into(), &meta(None)).is_ok());
-        assert!(judge(welcome("c").into(), &meta(Some("c"))).is_ok());
-        let refusal = judge(welcome("d").into(), &meta(Some("c"))).unwrap_err();
+        let judge = |welcome: Welcome, ours| judge(welcome.into(), &Hello::default(), &meta(ours));
+        assert!(judge(welcome("c"), None).is_ok());
+        assert!(judge(welcome("c"), Some("c")).is_ok());
+        let refusal = judge(welcome("d"), Some("c")).unwrap_err();
         assert!(refusal.lasting() && refusal.to_string().contains("nothing deleted"));
+    }
+
+    #[test]
+    fn what_the_cloud_leaves_out_is_what_the_hello_said() {
+        let hello = Hello { cluster_id: "c".to_owned(), node_uid: "n".to_owned(), ..Hello::default() };
+        let short = Welcome { as_said: true, ..welcome("") };
+        let kept = kept(&judge(short.into(), &hello, &meta(Some("c"))).unwrap());
+        assert_eq!((kept.cluster_id.as_str(), kept.node_uid.as_deref()), ("c", Some("n")));
     }
 
     #[test]
     fn refusals_say_why_and_when_to_come_back() {
         let refused = |code: RefusedCode, retry_after_ms| {
             let refused = Refused { code: code.into(), reason: "because".to_owned(), retry_after_ms };
-            judge(refused.into(), &meta(None)).unwrap_err()
+            judge(refused.into(), &Hello::default(), &meta(None)).unwrap_err()
         };
         let soon = refused(RefusedCode::NotReady, 1500);
         assert_eq!((soon.lasting(), soon.retry_after()), (false, Some(Duration::from_millis(1500))));
@@ -175,14 +184,15 @@ mod tests {
         assert_eq!(refused(RefusedCode::Superseded, 0).retry_after(), None);
         // A code newer than this release is something else, not a fault.
         let newer = Refused { code: 77, ..Refused::default() };
-        assert!(!judge(newer.into(), &meta(None)).unwrap_err().lasting());
+        assert!(!judge(newer.into(), &Hello::default(), &meta(None)).unwrap_err().lasting());
     }
 
     #[test]
     fn anything_else_is_no_answer() {
-        assert_eq!(judge(wire::InSync::default().into(), &meta(None)).unwrap_err(), NotWelcome::Unexpected);
+        let judge = |frame: DownFrame| judge(frame, &Hello::default(), &meta(None)).unwrap_err();
+        assert_eq!(judge(wire::InSync::default().into()), NotWelcome::Unexpected);
         let future = Welcome { protocol: 9, ..welcome("c") };
-        assert_eq!(judge(future.into(), &meta(None)).unwrap_err(), NotWelcome::Protocol(9));
+        assert_eq!(judge(future.into()), NotWelcome::Protocol(9));
     }
 
     #[test]

@@ -58,8 +58,8 @@ pub(crate) enum End {
     Point(SyncPoint),
     /// The cloud says that digests agree.
     InSync(wire::InSync),
-    /// Send the inventory.
-    WantInventory,
+    /// Send the inventory, or what is wanted of it.
+    WantInventory(wire::WantInventory),
     /// Leave, and come back not before so many milliseconds.
     GoAway(wire::GoAway),
 }
@@ -94,7 +94,7 @@ impl Inbox {
                 batch.end = Some(End::Point(point));
             }
             Content::InSync(in_sync) => batch.end = Some(End::InSync(in_sync)),
-            Content::WantInventory(_) => batch.end = Some(End::WantInventory),
+            Content::WantInventory(want) => batch.end = Some(End::WantInventory(want)),
             Content::GoAway(bye) => batch.end = Some(End::GoAway(bye)),
             Content::Welcome(_) => return Err(Broken::Unexpected("Welcome")),
             Content::Refused(_) => return Err(Broken::Unexpected("Refused")),

@@ -42,10 +42,14 @@ fn main() -> Result<()> {
             format!(r#"{{"labels":{{"a":"b"}},"status":{{"capacity":{{"cpu":"{}"}}}}}}"#, "1".repeat(200)),
         ),
     ] {
-        let body = Body::pack(text.as_bytes())?;
-        let length = body.length.to_be_bytes();
-        let head = [u8::try_from(body.encoding)?, length[1], length[2], length[3]];
-        seeds.add("bodies", name, &[head.as_slice(), &body.data].concat())?;
+        for (packed, body) in [
+            ("", Body::pack(text.as_bytes())?),
+            ("-by-dictionary", Body::pack_by_dictionary(text.as_bytes())?),
+        ] {
+            let length = body.length.to_be_bytes();
+            let head = [u8::try_from(body.encoding)?, length[1], length[2], length[3]];
+            seeds.add("bodies", &format!("{name}{packed}"), &[head.as_slice(), &body.data].concat())?;
+        }
     }
     seeds.add("messages", "pieces", &[3, 2, b'a', b'b', 2, 3, b'c', 2, 1, b'd'])?;
     seeds.add("messages", "proxy", b"HTTP/1.1 200 Connection established\r\nVia: 1.1 proxy\r\n\r\n")?;

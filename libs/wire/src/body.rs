@@ -1,9 +1,12 @@
 //! Bodies of objects: canonical JSON, compressed for the wire.
 
+use std::borrow::Cow;
 use std::io::Read;
 
 use serde_json::Value;
 use thiserror::Error;
+
+use crate::dictionary;
 
 /// Longest body after decompression, in bytes: etcd takes 1.5 MiB per object by default, and 3 MiB leaves room for
 /// clusters that raised it a little, and for JSON being longer than protobuf.
@@ -20,6 +23,8 @@ pub enum Encoding {
     Plain = 0,
     /// One zstd frame, no dictionary.
     Zstd = 1,
+    /// One zstd frame by the dictionary `kubernetes-1`. Only for peers that say [`crate::FEATURE_DICTIONARY`].
+    ZstdKubernetes1 = 2,
 }
 
 /// A body as it travels. Cloning is for the sender's caches, which hold it behind an `Arc`.
@@ -59,8 +64,21 @@ pub enum BodyError {
 }
 
 impl Body {
-    /// Packs a JSON text.
+    /// Packs a JSON text so that every release can read it.
     pub fn pack(text: &[u8]) -> Result<Self, BodyError> {
+        Self::pack_by(text, Encoding::Zstd, |text| zstd::bulk::compress(text, dictionary::LEVEL))
+    }
+
+    /// Packs a JSON text by the dictionary: shorter, and faster too.
+    pub fn pack_by_dictionary(text: &[u8]) -> Result<Self, BodyError> {
+        Self::pack_by(text, Encoding::ZstdKubernetes1, dictionary::compress)
+    }
+
+    fn pack_by(
+        text: &[u8],
+        encoding: Encoding,
+        compress: impl Fn(&[u8]) -> std::io::Result<Vec<u8>>,
+    ) -> Result<Self, BodyError> {
         let length = u32::try_from(text.len())
             .ok()
             .filter(|_| text.len() <= MAX_BODY)
@@ -69,11 +87,19 @@ impl Body {
         if text.len() < PLAIN_BELOW {
             return Ok(plain());
         }
-        let data = zstd::bulk::compress(text, 1).map_err(BodyError::Damaged)?;
+        let data = compress(text).map_err(BodyError::Damaged)?;
         if data.len() >= text.len() {
             return Ok(plain());
         }
-        Ok(Self { encoding: Encoding::Zstd.into(), length, data })
+        Ok(Self { encoding: encoding.into(), length, data })
+    }
+
+    /// The same body for a peer that knows no dictionary: packed anew where it was packed by one.
+    pub fn without_dictionary(&self) -> Result<Cow<'_, Self>, BodyError> {
+        match Encoding::try_from(self.encoding) {
+            Ok(Encoding::ZstdKubernetes1) => Ok(Cow::Owned(Self::pack(&self.unpack()?)?)),
+            Ok(Encoding::Plain | Encoding::Zstd) | Err(_) => Ok(Cow::Borrowed(self)),
+        }
     }
 
     /// The JSON text. Never allocates more than the message says, and never more than [`MAX_BODY`].
@@ -83,18 +109,22 @@ impl Body {
         }
         let text = match Encoding::try_from(self.encoding) {
             Ok(Encoding::Plain) => self.data.clone(),
-            Ok(Encoding::Zstd) => {
-                let mut text = Vec::with_capacity(self.length as usize);
-                zstd::Decoder::new(self.data.as_slice())
-                    .and_then(|decoder| decoder.take(u64::from(self.length) + 1).read_to_end(&mut text))
-                    .map_err(BodyError::Damaged)?;
-                text
-            }
+            Ok(Encoding::Zstd) => self.read(zstd::Decoder::new(self.data.as_slice()))?,
+            Ok(Encoding::ZstdKubernetes1) => self.read(dictionary::decompress(&self.data))?,
             Err(_) => return Err(BodyError::UnknownEncoding(self.encoding)),
         };
         if text.len() != self.length as usize {
             return Err(BodyError::Length { said: self.length, found: text.len() });
         }
+        Ok(text)
+    }
+
+    /// What comes of unpacking, and no more than one byte beyond the length said.
+    fn read(&self, unpacking: std::io::Result<impl Read>) -> Result<Vec<u8>, BodyError> {
+        let mut text = Vec::with_capacity(self.length as usize);
+        unpacking
+            .and_then(|unpacking| unpacking.take(u64::from(self.length) + 1).read_to_end(&mut text))
+            .map_err(BodyError::Damaged)?;
         Ok(text)
     }
 }
@@ -121,7 +151,10 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_packed_unpacks(text in proptest::collection::vec(any::<u8>(), 0..4096)) {
-            prop_assert_eq!(Body::pack(&text).unwrap().unpack().unwrap(), text);
+            let (plain, by_dictionary) = (Body::pack(&text).unwrap(), Body::pack_by_dictionary(&text).unwrap());
+            prop_assert_eq!(plain.unpack().unwrap(), text.clone());
+            prop_assert_eq!(by_dictionary.unpack().unwrap(), text);
+            prop_assert_eq!(by_dictionary.without_dictionary().unwrap().into_owned(), plain);
         }
 
         #[test]
@@ -134,9 +167,36 @@ mod tests {
 
     #[test]
     fn a_bomb_is_cut_off_at_the_length_it_said() {
-        let mut body = Body::pack(&vec![b'a'; 1 << 20]).unwrap();
-        body.length = 10;
-        assert!(matches!(body.unpack(), Err(BodyError::Length { said: 10, found: 11 })));
+        let text = vec![b'a'; 1 << 20];
+        for mut body in [Body::pack(&text).unwrap(), Body::pack_by_dictionary(&text).unwrap()] {
+            assert!(body.data.len() < 1 << 10 && body.encoding != i32::from(Encoding::Plain));
+            body.length = 10;
+            assert!(matches!(body.unpack(), Err(BodyError::Length { said: 10, found: 11 })));
+        }
+    }
+
+    const CONFIG: &[u8] = br#"{"apiVersion":"v1","data":{"level":"info"},"kind":"ConfigMap","metadata":{"creationTimestamp":"2026-11-29T06:32:18Z","labels":{"app.kubernetes.io/name":"shelf"},"name":"shelf","namespace":"hall","uid":"0ac77b53-4ec5-4d8d-8c4a-dd5d04995064"}}"#;
+
+    #[test]
+    fn the_dictionary_saves_half_of_a_small_object_and_is_needed_to_read_it() {
+        let (plain, mut packed) = (Body::pack(CONFIG).unwrap(), Body::pack_by_dictionary(CONFIG).unwrap());
+        assert_eq!(packed.encoding(), Encoding::ZstdKubernetes1);
+        assert!(packed.data.len() * 2 <= plain.data.len(), "{} of {}", packed.data.len(), plain.data.len());
+        packed.set_encoding(Encoding::Zstd);
+        assert_ne!(packed.unpack().ok().as_deref(), Some(CONFIG));
+    }
+
+    #[test]
+    fn an_older_peer_gets_what_it_can_read_and_what_it_can_read_stays_as_it_is() {
+        let packed = Body::pack_by_dictionary(CONFIG).unwrap();
+        assert_eq!(packed.without_dictionary().unwrap().encoding(), Encoding::Zstd);
+        for readable in [Body::pack(CONFIG).unwrap(), Body::pack(b"{}").unwrap()] {
+            assert!(
+                matches!(readable.without_dictionary().unwrap(), Cow::Borrowed(same) if *same == readable)
+            );
+        }
+        let damaged = Body { length: packed.length + 1, ..packed };
+        assert!(damaged.without_dictionary().is_err());
     }
 
     #[test]

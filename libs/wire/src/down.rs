@@ -9,14 +9,24 @@ pub struct InSync {
     /// The digest both sides hold.
     #[prost(bytes = "vec", tag = "1")]
     pub digest: Vec<u8>,
-    /// The resourceVersions the cloud's state was read at; hints.
+    /// The resourceVersions the cloud's state was read at; hints. Those that the `Hello` says are left out.
     #[prost(message, repeated, tag = "2")]
     pub seen: Vec<KindVersion>,
 }
 
-/// Asks for the inventory (kind, uid, version) of everything the edge holds.
+/// Asks for the inventory (kind, uid, version) of what the edge holds: of everything where no buckets are named.
+///
+/// Only an edge that says [`crate::FEATURE_COMPACT`] is asked with buckets: first for the digest of each, and then for what
+/// is in those that differ.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
-pub struct WantInventory {}
+pub struct WantInventory {
+    /// Into so many buckets what is held is put ([`crate::Buckets`]); 0 means no buckets.
+    #[prost(uint32, tag = "1")]
+    pub buckets: u32,
+    /// The buckets whose objects are wanted, in ascending order. None asks for the digests.
+    #[prost(uint32, repeated, tag = "2")]
+    pub wanted: Vec<u32>,
+}
 
 /// An object as it should be.
 #[derive(Clone, PartialEq, prost::Message)]

@@ -2,7 +2,7 @@
 //!
 //! A frame whose content this release does not know decodes with `content: None` and is skipped.
 
-use crate::{down, hello, up};
+use crate::{down, hello, inventory, up};
 
 /// From edge to cloud.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -14,7 +14,7 @@ pub struct UpFrame {
 
 /// Contents of an [`UpFrame`].
 pub mod up_frame {
-    use super::{hello, up};
+    use super::{hello, inventory, up};
 
     /// What the frame is.
     #[derive(Clone, PartialEq, prost::Oneof)]
@@ -31,7 +31,7 @@ pub mod up_frame {
         Heartbeat(up::Heartbeat),
         /// What the edge holds.
         #[prost(message, tag = "3")]
-        Inventory(up::Inventory),
+        Inventory(inventory::Inventory),
         /// What is on disk.
         #[prost(message, tag = "4")]
         Ack(up::Ack),
@@ -130,7 +130,7 @@ macro_rules! contents {
 }
 
 contents!(UpFrame, up_frame:
-    Hello(hello::Hello), Heartbeat(up::Heartbeat), Inventory(up::Inventory), Ack(up::Ack),
+    Hello(hello::Hello), Heartbeat(up::Heartbeat), Inventory(inventory::Inventory), Ack(up::Ack),
     Mismatch(up::Mismatch), Report(up::Report), ReportInventory(up::ReportInventory), Call(up::Call),
     Entry(up::Entry),
 );

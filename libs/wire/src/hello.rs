@@ -8,7 +8,12 @@ pub const PROTOCOL_MAX: u32 = 1;
 /// and both sides then know that it is not the objects that changed.
 pub const PROJECTION_VERSION: u32 = 1;
 /// Optional abilities of this release, by name.
-pub const FEATURES: [&str; 2] = ["zstd", "streams"];
+pub const FEATURES: [&str; 4] = ["zstd", "streams", FEATURE_DICTIONARY, FEATURE_COMPACT];
+/// Reads bodies that are packed by the dictionary `kubernetes-1` ([`crate::Encoding::ZstdKubernetes1`]).
+pub const FEATURE_DICTIONARY: &str = "dict1";
+/// Of an edge: answers a `WantInventory` that names buckets, and takes a `Welcome` that leaves out what the `Hello` said. Of
+/// a cloud: reads an `Inventory` with groups.
+pub const FEATURE_COMPACT: &str = "compact";
 
 /// First frame of the edge.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -120,6 +125,34 @@ pub struct Welcome {
     /// Name of the replica, for people.
     #[prost(string, tag = "12")]
     pub replica: String,
+    /// `cluster_id`, `node_uid` and `kinds` are as the `Hello` says, and left out here.
+    #[prost(bool, tag = "13")]
+    pub as_said: bool,
+}
+
+impl Welcome {
+    /// As it is sent in answer to this `Hello`: an edge that says [`FEATURE_COMPACT`] is not told what it said.
+    #[must_use]
+    pub fn without_what_was_said(self, hello: &Hello) -> Self {
+        let compact = hello.features.iter().any(|feature| feature == FEATURE_COMPACT);
+        let all_kinds =
+            self.kinds.len() == hello.kinds.len() && self.kinds.iter().all(|kind| hello.kinds.contains(kind));
+        let same = all_kinds && self.cluster_id == hello.cluster_id && self.node_uid == hello.node_uid;
+        if !compact || !same {
+            return self;
+        }
+        Self { cluster_id: String::new(), node_uid: String::new(), kinds: Vec::new(), as_said: true, ..self }
+    }
+
+    /// As it is meant in answer to this `Hello`.
+    #[must_use]
+    pub fn with_what_was_said(self, hello: &Hello) -> Self {
+        if !self.as_said {
+            return self;
+        }
+        let Hello { cluster_id, node_uid, kinds, .. } = hello.clone();
+        Self { cluster_id, node_uid, kinds, as_said: false, ..self }
+    }
 }
 
 /// Why a session was not opened. The number stands on the wire.
@@ -165,7 +198,39 @@ pub const fn agree(ours: (u32, u32), theirs: (u32, u32)) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::agree;
+    use super::*;
+
+    #[test]
+    fn a_welcome_leaves_out_what_was_said_where_all_of_it_is_the_same_and_the_edge_takes_that() {
+        let hello = Hello {
+            features: vec![FEATURE_COMPACT.to_owned()],
+            kinds: vec!["Pod".to_owned(), "Node".to_owned()],
+            cluster_id: "c".to_owned(),
+            node_uid: "n".to_owned(),
+            ..Hello::default()
+        };
+        let welcome = Welcome {
+            epoch: 7,
+            kinds: vec!["Node".to_owned(), "Pod".to_owned()],
+            cluster_id: "c".to_owned(),
+            node_uid: "n".to_owned(),
+            ..Welcome::default()
+        };
+        let short = welcome.clone().without_what_was_said(&hello);
+        assert_eq!(short, Welcome { epoch: 7, as_said: true, ..Welcome::default() });
+        let whole = short.with_what_was_said(&hello);
+        assert_eq!(whole, Welcome { kinds: hello.kinds.clone(), ..welcome.clone() });
+        let told = |welcome: &Welcome, hello: &Hello| {
+            let sent = welcome.clone().without_what_was_said(hello);
+            assert_eq!(&sent, welcome);
+            assert_eq!(&sent.with_what_was_said(hello), welcome);
+        };
+        told(&welcome, &Hello { features: Vec::new(), ..hello.clone() });
+        // A Node that is gone is not one that stayed.
+        told(&Welcome { node_uid: String::new(), ..welcome.clone() }, &hello);
+        told(&Welcome { kinds: vec!["Pod".to_owned()], ..welcome.clone() }, &hello);
+        told(&welcome, &Hello { cluster_id: String::new(), ..hello });
+    }
 
     #[test]
     fn highest_common_version_wins() {

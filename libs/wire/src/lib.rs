@@ -14,11 +14,13 @@
 
 mod body;
 mod codec;
+mod dictionary;
 mod digest;
 mod down;
 mod frame;
 mod hello;
 mod ids;
+mod inventory;
 pub mod owned;
 mod up;
 
@@ -31,11 +33,11 @@ pub use down::{
 };
 pub use frame::{DownFrame, UpFrame, down_frame, up_frame};
 pub use hello::{
-    FEATURES, Hello, KindVersion, PROJECTION_VERSION, PROTOCOL_MAX, PROTOCOL_MIN, Refused, RefusedCode,
-    Welcome, agree,
+    FEATURE_COMPACT, FEATURE_DICTIONARY, FEATURES, Hello, KindVersion, PROJECTION_VERSION, PROTOCOL_MAX,
+    PROTOCOL_MIN, Refused, RefusedCode, Welcome, agree,
 };
 pub use ids::{KINDS, Kind, ObjectKey, Uid};
+pub use inventory::{Buckets, Inventory, InventoryGroup, InventoryItem, MAX_BUCKETS, Picked, Uneven};
 pub use up::{
-    Ack, Call, Entry, Heartbeat, Inventory, InventoryItem, Mismatch, Rejected, Report, ReportInventory,
-    ReportItem, TokenRequest, call,
+    Ack, Call, Entry, Heartbeat, Mismatch, Rejected, Report, ReportInventory, ReportItem, TokenRequest, call,
 };

@@ -19,31 +19,6 @@ pub struct Heartbeat {
     pub applied: u64,
 }
 
-/// Part of what the edge holds, in answer to `WantInventory`.
-#[derive(Clone, PartialEq, Eq, prost::Message)]
-pub struct Inventory {
-    /// Objects.
-    #[prost(message, repeated, tag = "1")]
-    pub items: Vec<InventoryItem>,
-    /// This is the last part.
-    #[prost(bool, tag = "2")]
-    pub last: bool,
-}
-
-/// An object the edge holds, or has rejected: both count.
-#[derive(Clone, PartialEq, Eq, prost::Message)]
-pub struct InventoryItem {
-    /// Kind, by name.
-    #[prost(string, tag = "1")]
-    pub kind: String,
-    /// UID in the cluster.
-    #[prost(string, tag = "2")]
-    pub uid: String,
-    /// Version held, 16 bytes.
-    #[prost(bytes = "vec", tag = "3")]
-    pub version: Vec<u8>,
-}
-
 /// Everything up to this frame is on the edge's disk.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub struct Ack {

@@ -116,10 +116,11 @@ pub(super) async fn begin<I: Identities, U: Upstream>(
     inner.parts.metrics.opened.inc();
     let first = wire::encode(&DownFrame::from(welcome(&inner, &admitted)));
     let subscription = inner.parts.index.subscribe(&origin.node);
+    let hello = &admitted.hello;
     let (session, second) =
-        Session::open(admitted.agreed.kinds, &admitted.hello.digest, admitted.hello.count, &subscription);
+        Session::open(admitted.agreed, &hello.digest, hello.count, &hello.seen, &subscription);
     let in_sync = matches!(second.content, Some(wire::down_frame::Content::InSync(_)));
-    tracing::info!(node = %origin.node, epoch, in_sync, agent = admitted.hello.agent_version, "session opened");
+    tracing::info!(node = %origin.node, epoch, in_sync, agent = hello.agent_version, "session opened");
     let now = inner.parts.clock.elapsed();
     let live = Live {
         renewed_at: now,
@@ -281,7 +282,10 @@ impl<I: Identities, U: Upstream> Live<I, U> {
         match content {
             up_frame::Content::Hello(_) => return Err(Broken("a second Hello".to_owned()).into()),
             up_frame::Content::Heartbeat(beat) => return self.heartbeat(&beat, now).await,
-            up_frame::Content::Inventory(part) => self.session.inventory(part, &self.subscription)?,
+            up_frame::Content::Inventory(part) => {
+                let next = self.session.inventory(part, &self.subscription)?;
+                self.queue.extend(next.map(|frame| wire::encode(&frame)));
+            }
             up_frame::Content::Ack(ack) => {
                 for rejected in self.session.ack(ack)? {
                     self.rejected(&rejected);

@@ -198,7 +198,9 @@ pub(super) fn welcome<I: Identities, U: Upstream>(inner: &Inner<I, U>, admitted:
         projection_version: PROJECTION_VERSION,
         node_uid: node.map(|node| node.uid.to_string()).unwrap_or_default(),
         replica: inner.config.replica.clone(),
+        as_said: false,
     }
+    .without_what_was_said(&admitted.hello)
 }
 
 #[cfg(test)]

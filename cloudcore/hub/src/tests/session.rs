@@ -8,10 +8,11 @@ use cloudcore_index::Object;
 use kit::Elapsed;
 use proptest::prelude::*;
 use wire::{
-    Ack, Body, Digest, DownFrame, Heartbeat, Inventory, InventoryItem, KINDS, Kind, KindVersion, Mismatch,
-    ObjectKey, Version, down_frame,
+    Ack, Body, Digest, DownFrame, Encoding, Heartbeat, Inventory, InventoryGroup, InventoryItem, KINDS, Kind,
+    KindVersion, Mismatch, ObjectKey, Picked, Version, down_frame,
 };
 
+use crate::admit::Agreed;
 use crate::session::{Desired, Session};
 
 /// A desired set that is just there.
@@ -20,6 +21,7 @@ struct World {
     objects: BTreeMap<(Kind, Arc<str>), Arc<Object>>,
     unsure: BTreeSet<Kind>,
     superseded: bool,
+    seen: Vec<KindVersion>,
 }
 
 impl Desired for World {
@@ -44,7 +46,7 @@ impl Desired for World {
     }
 
     fn seen(&self) -> Vec<KindVersion> {
-        Vec::new()
+        self.seen.clone()
     }
 }
 
@@ -54,7 +56,7 @@ impl World {
             key: ObjectKey::new(kind, "ns", uid),
             uid: uid.into(),
             version: Version::of(data.as_bytes()),
-            body: Some(Arc::new(Body::pack(data.as_bytes()).unwrap())),
+            body: Some(Arc::new(Body::pack_by_dictionary(data.as_bytes()).unwrap())),
             resource_version: "1".into(),
             detail: cloudcore_index::Detail::Plain,
         };
@@ -79,13 +81,29 @@ impl Edge {
         self.held.iter().fold(Digest::EMPTY, |sum, ((kind, uid), version)| sum.with(kind, uid, *version))
     }
 
-    fn inventory(&self) -> Inventory {
-        let items = self.held.iter().map(|((kind, uid), version)| InventoryItem {
+    fn items(&self) -> Vec<InventoryItem> {
+        let item = |((kind, uid), version): (&(String, String), &Version)| InventoryItem {
             kind: kind.clone(),
             uid: uid.clone(),
             version: version.to_vec(),
-        });
-        Inventory { items: items.collect(), last: true }
+        };
+        self.held.iter().map(item).collect()
+    }
+
+    fn inventory(&self) -> Inventory {
+        Inventory { items: self.items(), last: true, ..Inventory::default() }
+    }
+
+    /// Answers until nothing more is asked for, as an edge that knows groups and buckets does.
+    fn answer(&self, first: DownFrame, session: &mut Session, world: &World) {
+        let mut asked = Some(first);
+        while let Some(down_frame::Content::WantInventory(want)) = asked.and_then(|frame| frame.content) {
+            let part = match want.pick(self.items()).unwrap() {
+                Picked::Digests(digests) => Inventory { digests, last: true, ..Inventory::default() },
+                Picked::Objects(items) => Inventory::grouped(items, true),
+            };
+            asked = session.inventory(part, world).unwrap();
+        }
     }
 
     /// Takes a frame; `true` where the inventory is wanted.
@@ -127,17 +145,18 @@ impl Edge {
     }
 }
 
-fn all_kinds() -> BTreeSet<Kind> {
-    KINDS.into_iter().collect()
+/// What is agreed with an edge of this release.
+fn agreed() -> Agreed {
+    Agreed { protocol: 1, kinds: KINDS.into_iter().collect(), dictionary: true, compact: true }
 }
 
 /// Opens a session and runs it until nothing more is sent.
 fn connect(world: &World, edge: &mut Edge) -> Session {
     edge.frame = 0;
     let count = u32::try_from(edge.held.len()).unwrap();
-    let (mut session, first) = Session::open(all_kinds(), &edge.digest().to_vec(), count, world);
-    if edge.take(first) {
-        session.inventory(edge.inventory(), world).unwrap();
+    let (mut session, first) = Session::open(agreed(), &edge.digest().to_vec(), count, &[], world);
+    if edge.take(first.clone()) {
+        edge.answer(first, &mut session, world);
     }
     settle(&mut session, world, edge, Elapsed::default());
     session
@@ -156,8 +175,8 @@ fn settle(session: &mut Session, world: &World, edge: &mut Edge, mut now: Elapse
             continue;
         }
         for outgoing in frames {
-            if edge.take(outgoing.frame) {
-                session.inventory(edge.inventory(), world).unwrap();
+            if edge.take(outgoing.frame.clone()) {
+                edge.answer(outgoing.frame, session, world);
             }
         }
         session.ack(Ack { frame: edge.frame, rejected: Vec::new() }).unwrap();
@@ -186,6 +205,20 @@ fn an_equal_edge_gets_nothing() {
 }
 
 #[test]
+fn an_equal_edge_hears_only_of_resource_versions_that_it_did_not_say() {
+    let of = |kind: Kind, version: &str| KindVersion {
+        kind: kind.name().to_owned(),
+        resource_version: version.to_owned(),
+    };
+    let seen = vec![of(Kind::Node, "9"), of(Kind::Pod, "5"), of(Kind::Secret, "7")];
+    let world = World { seen, ..World::default() };
+    let said = [of(Kind::Pod, "5"), of(Kind::Secret, "8")];
+    let (_, first) = Session::open(agreed(), &Digest::EMPTY.to_vec(), 0, &said, &world);
+    let Some(down_frame::Content::InSync(sync)) = first.content else { panic!() };
+    assert_eq!(sync.seen, [of(Kind::Node, "9"), of(Kind::Secret, "7")]);
+}
+
+#[test]
 fn only_the_difference_goes_down_in_order() {
     let mut world = World::default();
     world.put(Kind::Pod, "p", "1");
@@ -197,7 +230,7 @@ fn only_the_difference_goes_down_in_order() {
     assert_eq!(count(&edge), (3, 0));
     world.put(Kind::Secret, "s", "2");
     world.objects.remove(&(Kind::Pod, "p".into()));
-    let (mut session, first) = Session::open(all_kinds(), &edge.digest().to_vec(), 3, &world);
+    let (mut session, first) = Session::open(agreed(), &edge.digest().to_vec(), 3, &[], &world);
     assert!(edge.take(first));
     session.inventory(edge.inventory(), &world).unwrap();
     let kinds: Vec<_> =
@@ -306,7 +339,7 @@ fn a_superseded_session_sends_nothing_more() {
     assert_eq!(session.pump(&world, Elapsed::default()), []);
     // Nor where it was opened by an edge that holds something else, and is superseded before the comparison.
     world.put(Kind::Pod, "b", "1");
-    let (mut session, first) = Session::open(all_kinds(), &edge.digest().to_vec(), 1, &world);
+    let (mut session, first) = Session::open(agreed(), &edge.digest().to_vec(), 1, &[], &world);
     assert!(edge.take(first));
     session.inventory(edge.inventory(), &world).unwrap();
     assert_eq!(session.pump(&world, Elapsed::default()), []);
@@ -318,8 +351,8 @@ fn the_window_is_kept() {
     for n in 0..200 {
         world.put(Kind::ConfigMap, &format!("u{n}"), "1");
     }
-    let (mut session, _) = Session::open(all_kinds(), &[], 0, &world);
-    session.inventory(Inventory { items: Vec::new(), last: true }, &world).unwrap();
+    let (mut session, _) = Session::open(agreed(), &[], 0, &[], &world);
+    session.inventory(Inventory { last: true, ..Inventory::default() }, &world).unwrap();
     assert_eq!(session.pump(&world, Elapsed::default()).len(), 64);
     assert!(session.pump(&world, Elapsed::default()).is_empty());
     session.ack(Ack { frame: 10, rejected: Vec::new() }).unwrap();
@@ -344,8 +377,8 @@ fn an_inventory_is_bounded_in_every_way() {
         uid: uid.into(),
         version: Version::of(b"x").to_vec(),
     };
-    let part = |items| Inventory { items, last: false };
-    let open = || Session::open(all_kinds(), &[], 1, &world).0;
+    let part = |items| Inventory { items, ..Inventory::default() };
+    let open = || Session::open(agreed(), &[], 1, &[], &world).0;
     let (most, long) = ("u".repeat(253), "u".repeat(254));
     open().inventory(part(vec![item("Gadget", &most)]), &world).unwrap();
     for item in [item("Gadget", &long), item(&long, "u")] {
@@ -354,16 +387,125 @@ fn an_inventory_is_bounded_in_every_way() {
     }
     let bare = InventoryItem { version: vec![1], ..item("Pod", "u") };
     assert!(open().inventory(part(vec![bare]), &world).unwrap_err().0.contains("no version"));
+    let group = |kind: &str, uids, versions| {
+        let group = InventoryGroup { kind: kind.into(), uids: vec![1; uids], versions: vec![1; versions] };
+        Inventory { groups: vec![group], ..Inventory::default() }
+    };
+    open().inventory(group(&most, 160, 160), &world).unwrap();
+    for (part, why) in [
+        (group(&long, 16, 16), "253 bytes"),
+        (group("Pod", 16, 32), "not the same number"),
+        (group("Pod", 15, 15), "not the same number"),
+        (group("Pod", 16 * 100_001, 16 * 100_001), "100000 objects"),
+        (group(&most, 16 * 99_000, 16 * 99_000), "16777216 bytes"),
+    ] {
+        let broken = open().inventory(part, &world).unwrap_err();
+        assert!(broken.0.contains(why), "{broken}");
+    }
     // Parts that never end: as many long ones as the bytes allow, which is fewer than the objects allowed.
     let mut session = open();
     let mut taken = 0;
     let broken = loop {
         match session.inventory(part(vec![item(&most, &most); 1000]), &world) {
-            Ok(()) => taken += 1000,
+            Ok(_) => taken += 1000,
             Err(broken) => break broken,
         }
     };
     assert!(broken.0.contains("bytes") && (30_000..40_000).contains(&taken), "{taken}: {broken}");
+}
+
+/// A set of forty ConfigMaps, and an edge that has it.
+fn forty() -> (World, Edge) {
+    let mut world = World::default();
+    for n in 0..40 {
+        world.put(Kind::ConfigMap, &format!("0ac77b53-4ec5-4d8d-8c4a-dd5d049950{n:02}"), "1");
+    }
+    let mut edge = Edge::default();
+    connect(&world, &mut edge);
+    (world, edge)
+}
+
+#[test]
+fn of_many_objects_only_those_near_a_difference_are_told() {
+    let (mut world, mut edge) = forty();
+    let changed = world.put(Kind::ConfigMap, "0ac77b53-4ec5-4d8d-8c4a-dd5d04995007", "2");
+    edge.held.insert(("Gadget".into(), "g".into()), Version::of(b"x"));
+    edge.held.insert(("Pod".into(), "gone".into()), Version::of(b"x"));
+    let (mut session, first) = Session::open(agreed(), &edge.digest().to_vec(), 42, &[], &world);
+    let Some(down_frame::Content::WantInventory(want)) = first.content else { panic!() };
+    assert_eq!(want, wire::WantInventory { buckets: 18, wanted: Vec::new() });
+    let Some(Picked::Digests(digests)) = want.pick(edge.items()) else { panic!() };
+    let part = Inventory { digests, last: true, ..Inventory::default() };
+    let next = session.inventory(part, &world).unwrap().unwrap();
+    let Some(down_frame::Content::WantInventory(want)) = next.content.clone() else { panic!() };
+    assert!((1..=3).contains(&want.wanted.len()), "{want:?}");
+    // What changes meanwhile, told already or not, is not forgotten.
+    let later = [
+        world.put(Kind::ConfigMap, "0ac77b53-4ec5-4d8d-8c4a-dd5d04995021", "2"),
+        world.put(Kind::ConfigMap, "new", "1"),
+        (Kind::ConfigMap, "0ac77b53-4ec5-4d8d-8c4a-dd5d04995033".into()),
+    ];
+    world.objects.remove(&later[2]);
+    session.changed(later);
+    let (upserts, deletes) = (edge.upserts, edge.deletes);
+    edge.frame = 0;
+    edge.answer(next, &mut session, &world);
+    settle(&mut session, &world, &mut edge, Elapsed::default());
+    assert_eq!((edge.upserts - upserts, edge.deletes - deletes, edge.in_sync), (3, 2, true));
+    assert_eq!(edge.held[&("ConfigMap".to_owned(), changed.1.to_string())], Version::of(b"2"));
+    edge.held.remove(&("Gadget".to_owned(), "g".to_owned()));
+    assert_eq!(holds(&edge), wants(&world));
+}
+
+#[test]
+fn buckets_that_look_equal_and_are_not_end_in_a_comparison_of_everything() {
+    let (mut world, mut edge) = forty();
+    world.put(Kind::ConfigMap, "0ac77b53-4ec5-4d8d-8c4a-dd5d04995007", "2");
+    let (mut session, first) = Session::open(agreed(), &edge.digest().to_vec(), 40, &[], &world);
+    // As though the digests of the bucket that differs were the same.
+    let pretended = Edge { held: wants(&world), ..Edge::default() };
+    pretended.answer(first, &mut session, &world);
+    edge.frame = 0;
+    settle(&mut session, &world, &mut edge, Elapsed::default());
+    assert_eq!((session.take_drifts(), edge.in_sync), (1, true));
+    assert_eq!(holds(&edge), wants(&world));
+}
+
+#[test]
+fn digests_must_be_of_as_many_buckets_as_were_asked_for() {
+    let (world, _) = forty();
+    for length in [0, 71, 73, 76] {
+        let (mut session, _) = Session::open(agreed(), &[], 42, &[], &world);
+        let part = Inventory { digests: vec![0; length], last: true, ..Inventory::default() };
+        let broken = session.inventory(part, &world).unwrap_err();
+        assert!(broken.0.contains("18 buckets"), "{broken}");
+    }
+}
+
+#[test]
+fn an_edge_of_an_older_release_is_asked_for_everything_and_gets_what_it_can_read() {
+    let mut world = World::default();
+    let text = format!(r#"{{"apiVersion":"v1","kind":"ConfigMap","data":{{"a":"{}"}}}}"#, "x".repeat(200));
+    for n in 0..40 {
+        world.put(Kind::ConfigMap, &format!("u{n}"), &text);
+    }
+    for dictionary in [true, false] {
+        let agreed = Agreed { dictionary, compact: false, ..agreed() };
+        let (mut session, first) = Session::open(agreed, &[], 40, &[], &world);
+        assert_eq!(first, wire::WantInventory::default().into());
+        session.inventory(Inventory { last: true, ..Inventory::default() }, &world).unwrap();
+        let sent = session.pump(&world, Elapsed::default());
+        let mut bodies = 0;
+        for outgoing in sent {
+            if let Some(down_frame::Content::Upsert(upsert)) = outgoing.frame.content {
+                let body = upsert.body.unwrap();
+                let wanted = if dictionary { Encoding::ZstdKubernetes1 } else { Encoding::Zstd };
+                assert_eq!((body.encoding(), body.unpack().unwrap()), (wanted, text.clone().into_bytes()));
+                bodies += 1;
+            }
+        }
+        assert_eq!(bodies, 40);
+    }
 }
 
 #[test]

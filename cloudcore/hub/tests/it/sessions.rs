@@ -8,7 +8,7 @@ use cloudcore_kube::watch::Observer;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use wire::down_frame::Content;
-use wire::{Ack, Digest, Heartbeat, Hello, Inventory, Kind, RefusedCode, Rejected, Report};
+use wire::{Ack, Digest, Encoding, Heartbeat, Hello, Inventory, Kind, RefusedCode, Rejected, Report};
 
 use crate::rig::{Edge, Rig, hello, pod, until};
 
@@ -70,9 +70,9 @@ async fn an_edge_that_differs_is_compared() {
     rig.apply(Kind::Pod, &pod("a", 1));
     let mut edge = rig.greeted(Hello { digest: vec![9; 16], count: 1, ..hello() }).await;
     hears!(edge, Welcome);
-    hears!(edge, WantInventory);
+    assert_eq!(hears!(edge, WantInventory), wire::WantInventory::default());
     let item = wire::InventoryItem { kind: "Pod".into(), uid: "u-gone".into(), version: vec![1; 16] };
-    edge.say(Inventory { items: vec![item], last: true }).await;
+    edge.say(Inventory { items: vec![item], last: true, ..Inventory::default() }).await;
     assert_eq!(hears!(edge, Upsert).uid, "u-a");
     assert_eq!(hears!(edge, Delete).uid, "u-gone");
     hears!(edge, SyncPoint);
@@ -88,13 +88,46 @@ async fn an_edge_that_differs_is_compared() {
 }
 
 #[tokio::test]
+async fn an_edge_hears_as_little_as_it_understands() {
+    let rig = Rig::start().await;
+    rig.apply(Kind::Pod, &pod("a", 1));
+    let features = |some: &[&str]| some.iter().map(|feature| (*feature).to_owned()).collect::<Vec<_>>();
+    let older = Hello { cluster_id: "cluster".into(), digest: vec![9; 16], count: 40, ..hello() };
+    let newer = Hello { features: features(&wire::FEATURES), ..older.clone() };
+
+    let mut edge = rig.greeted(newer).await;
+    let welcome = hears!(edge, Welcome);
+    assert!(welcome.as_said && welcome.kinds.is_empty() && welcome.cluster_id.is_empty(), "{welcome:?}");
+    assert_eq!(welcome.features, wire::FEATURES);
+    let want = hears!(edge, WantInventory);
+    let buckets = want.buckets;
+    assert!(buckets > 0 && want.wanted.is_empty());
+    edge.say(Inventory { digests: vec![0; 4 * buckets as usize], last: true, ..Inventory::default() }).await;
+    let want = hears!(edge, WantInventory);
+    assert_eq!((want.buckets, want.wanted.len()), (buckets, 1));
+    edge.say(Inventory { last: true, ..Inventory::default() }).await;
+    let short = hears!(edge, Upsert).body.unwrap();
+    hears!(edge, SyncPoint);
+
+    let mut edge = rig.greeted(older).await;
+    let welcome = hears!(edge, Welcome);
+    assert_eq!((welcome.as_said, welcome.kinds.len(), welcome.cluster_id.as_str()), (false, 6, "cluster"));
+    assert_eq!(hears!(edge, WantInventory), wire::WantInventory::default());
+    edge.say(Inventory { last: true, ..Inventory::default() }).await;
+    let long = hears!(edge, Upsert).body.unwrap();
+    assert_eq!((short.encoding(), long.encoding()), (Encoding::ZstdKubernetes1, Encoding::Zstd));
+    assert!(short.data.len() < long.data.len());
+    assert_eq!(short.unpack().unwrap(), long.unpack().unwrap());
+}
+
+#[tokio::test]
 async fn what_the_index_keeps_no_body_of_is_read_and_sent() {
     let rig = Rig::with(Index::with_own_bodies()).await;
     rig.apply(Kind::Pod, &pod("a", 1));
     let mut edge = rig.greeted(hello()).await;
     hears!(edge, Welcome);
     hears!(edge, WantInventory);
-    edge.say(Inventory { items: Vec::new(), last: true }).await;
+    edge.say(Inventory { last: true, ..Inventory::default() }).await;
     // The API server does not have it in this version yet, and is asked again.
     let path = "/api/v1/pods?fieldSelector=spec.nodeName%3Dedge-1&resourceVersion=0";
     until("it was asked", || rig.leases.reads(path) == 1).await;

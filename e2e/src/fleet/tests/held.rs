@@ -75,11 +75,11 @@ fn another_digest_at_a_sync_point_is_a_mismatch_and_the_inventory_follows() {
     let Some(wire::up_frame::Content::Mismatch(mismatch)) = &effects.answers[0].content else { panic!() };
     assert_eq!((mismatch.frame, mismatch.count), (1, 1));
 
-    let effects = take(&mut held, [WantInventory {}.into()]);
+    let effects = take(&mut held, [WantInventory::default().into()]);
     let Some(wire::up_frame::Content::Inventory(inventory)) = &effects.answers[0].content else { panic!() };
     assert!(inventory.last && inventory.items.len() == 1 && inventory.items[0].uid == "a");
-    let effects = take(&mut Held::default(), [WantInventory {}.into()]);
-    assert_eq!(effects.answers, [Inventory { items: Vec::new(), last: true }.into()]);
+    let effects = take(&mut Held::default(), [WantInventory::default().into()]);
+    assert_eq!(effects.answers, [Inventory { last: true, ..Inventory::default() }.into()]);
 }
 
 #[test]

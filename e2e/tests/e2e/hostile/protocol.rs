@@ -4,8 +4,8 @@
 
 use wire::down_frame::Content;
 use wire::{
-    Ack, Digest, Heartbeat, Inventory, InventoryItem, Mismatch, Rejected, ReportInventory, ReportItem,
-    UpFrame,
+    Ack, Digest, Heartbeat, Inventory, InventoryGroup, InventoryItem, Mismatch, Rejected, ReportInventory,
+    ReportItem, UpFrame,
 };
 
 use super::{Answer, NAME, Scene, expect};
@@ -22,7 +22,7 @@ fn owing(scene: &Scene) -> Session {
 /// A session whose first comparison is over and acknowledged.
 fn settled(scene: &Scene) -> Session {
     let mut session = owing(scene);
-    session.send(Inventory { items: Vec::new(), last: true }).unwrap();
+    session.send(Inventory { last: true, ..Inventory::default() }).unwrap();
     let frame = session.next(
         |content| {
             if let Content::SyncPoint(point) = content { Some(point.frame) } else { None }
@@ -37,6 +37,10 @@ type Start = fn(&Scene) -> Session;
 
 fn items(n: usize, item: &InventoryItem) -> Vec<InventoryItem> {
     vec![item.clone(); n]
+}
+
+fn group(uids: usize, versions: usize) -> InventoryGroup {
+    InventoryGroup { kind: "Pod".into(), uids: vec![1; uids], versions: vec![1; versions] }
 }
 
 #[test]
@@ -56,7 +60,7 @@ fn a_session_that_breaks_the_protocol_ends_alone() {
         (
             "an inventory that nobody asked for",
             settled,
-            Inventory { items: Vec::new(), last: true }.into(),
+            Inventory { last: true, ..Inventory::default() }.into(),
             Answer::End("nobody asked for"),
         ),
         (
@@ -68,28 +72,38 @@ fn a_session_that_breaks_the_protocol_ends_alone() {
         (
             "an item without a version",
             owing,
-            Inventory { items: vec![InventoryItem { version: Vec::new(), ..good.clone() }], last: false }
-                .into(),
+            Inventory {
+                items: vec![InventoryItem { version: Vec::new(), ..good.clone() }],
+                ..Inventory::default()
+            }
+            .into(),
             Answer::End("has no version"),
         ),
         (
             "an item with half a version",
             owing,
-            Inventory { items: vec![InventoryItem { version: vec![1; 8], ..good.clone() }], last: false }
-                .into(),
+            Inventory {
+                items: vec![InventoryItem { version: vec![1; 8], ..good.clone() }],
+                ..Inventory::default()
+            }
+            .into(),
             Answer::End("has no version"),
         ),
         (
             "an item with a long kind",
             owing,
-            Inventory { items: vec![InventoryItem { kind: long.clone(), ..good.clone() }], last: false }
-                .into(),
+            Inventory {
+                items: vec![InventoryItem { kind: long.clone(), ..good.clone() }],
+                ..Inventory::default()
+            }
+            .into(),
             Answer::End("a kind or UID of more than"),
         ),
         (
             "an item with a long UID",
             owing,
-            Inventory { items: vec![InventoryItem { uid: long, ..good.clone() }], last: false }.into(),
+            Inventory { items: vec![InventoryItem { uid: long, ..good.clone() }], ..Inventory::default() }
+                .into(),
             Answer::End("a kind or UID of more than"),
         ),
         (
@@ -100,9 +114,21 @@ fn a_session_that_breaks_the_protocol_ends_alone() {
                     100_001,
                     &InventoryItem { kind: "P".into(), uid: "u".into(), version: vec![1; 16] },
                 ),
-                last: false,
+                ..Inventory::default()
             }
             .into(),
+            Answer::End("an inventory of more than"),
+        ),
+        (
+            "a group of more UIDs than versions",
+            owing,
+            Inventory { groups: vec![group(32, 16)], ..Inventory::default() }.into(),
+            Answer::End("not the same number"),
+        ),
+        (
+            "a group of too many objects",
+            owing,
+            Inventory { groups: vec![group(16 * 100_001, 16 * 100_001)], ..Inventory::default() }.into(),
             Answer::End("an inventory of more than"),
         ),
         (

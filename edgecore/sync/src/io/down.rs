@@ -8,15 +8,15 @@ use kit::faults::{self, Fault};
 use link::FrameReceiver;
 use wire::down_frame::Content;
 use wire::{
-    Ack, CallReply, Digest, EntryAck, Inventory, InventoryItem, KindVersion, Mismatch, ReportInventory,
-    ReportItem, WantReports,
+    Ack, CallReply, Digest, EntryAck, Inventory, InventoryItem, KindVersion, Mismatch, Picked,
+    ReportInventory, ReportItem, WantInventory, WantReports,
 };
 
 use super::session::{End as SessionEnd, Session, closed};
 use crate::calls;
 use crate::inbox::{Batch, End, Inbox};
 
-/// Items in one frame of an inventory: some 70 bytes each.
+/// Items in one frame of an inventory: some 70 bytes each, or 32 in a group.
 const PART: usize = 1000;
 
 impl Session<'_> {
@@ -64,7 +64,7 @@ impl Session<'_> {
                 self.compare(frame, &point.digest, Some(point.count), point.seen).await
             }
             Some(End::InSync(sync)) => self.compare(frame, &sync.digest, None, sync.seen).await,
-            Some(End::WantInventory) => self.send_inventory().await,
+            Some(End::WantInventory(want)) => self.send_inventory(&want).await,
             Some(End::GoAway(bye)) => {
                 let wait = std::time::Duration::from_millis(bye.retry_after_ms.into());
                 let retry_after = Some(wait).filter(|wait| !wait.is_zero());
@@ -96,8 +96,11 @@ impl Session<'_> {
         self.send(Mismatch { frame, digest: ours.to_vec(), count: our_count }).await
     }
 
-    async fn send_inventory(&self) -> Result<(), SessionEnd> {
-        self.sync.metrics.resync(self.uplink().resync);
+    async fn send_inventory(&self, want: &WantInventory) -> Result<(), SessionEnd> {
+        // What is asked for after the digests belongs to the same comparison.
+        if want.wanted.is_empty() {
+            self.sync.metrics.resync(self.uplink().resync);
+        }
         self.out_of_sync();
         let held = self.insist("read the inventory", || std::future::ready(self.store().inventory())).await?;
         let items = held.into_iter().map(|held| InventoryItem {
@@ -105,8 +108,20 @@ impl Session<'_> {
             uid: held.uid,
             version: held.version.to_vec(),
         });
-        for (items, last) in parts(items.collect()) {
-            self.send(Inventory { items, last }).await?;
+        let items = match want.pick(items.collect()) {
+            Some(Picked::Objects(items)) => items,
+            Some(Picked::Digests(digests)) => {
+                return self.send(Inventory { digests, last: true, ..Inventory::default() }).await;
+            }
+            None => return Err(SessionEnd::Broken(format!("it asked for {} buckets", want.buckets))),
+        };
+        for (items, last) in parts(items) {
+            let part = if self.compact {
+                Inventory::grouped(items, last)
+            } else {
+                Inventory { items, last, ..Inventory::default() }
+            };
+            self.send(part).await?;
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use edgecore_store::{Store, StoreError};
 use kit::{Backoff, Clock, Shutdown};
 use link::{Connection, Endpoint, FrameReceiver, FrameSender, LinkError};
 use tokio::sync::Notify;
-use wire::{UpFrame, Welcome};
+use wire::{FEATURE_COMPACT, UpFrame, Welcome};
 
 use super::Sync;
 use crate::beat::Beats;
@@ -84,6 +84,8 @@ pub(super) struct Session<'a> {
     /// A call was answered.
     pub(super) calls_moved: Notify,
     peer: String,
+    /// The cloud has [`FEATURE_COMPACT`].
+    pub(super) compact: bool,
 }
 
 /// What the receiving loop and the sending loops share.
@@ -150,6 +152,7 @@ impl<'a> Session<'a> {
             journal_moved: Notify::new(),
             calls_moved: Notify::new(),
             peer,
+            compact: welcome.features.iter().any(|feature| feature == FEATURE_COMPACT),
         }
     }
 
@@ -216,14 +219,14 @@ async fn open(sync: &Sync, sender: &FrameSender, receiver: &mut FrameReceiver) -
     };
     let reports = store.reports_digest().map_err(End::Store)?;
     let hello = hello::hello(&who, &meta, store.digest(), reports);
-    sender.send(wire::encode(&UpFrame::from(hello))).await.map_err(End::Link)?;
+    sender.send(wire::encode(&UpFrame::from(hello.clone()))).await.map_err(End::Link)?;
     let answer = kit::select! {
         answer = receiver.recv() => answer.map_err(End::Link)?,
         () = sync.clock.sleep(ANSWER_WITHIN) => return Err(End::NoAnswer),
     };
     let answer = answer.ok_or_else(|| closed(receiver))?;
     let answer = wire::decode_down(&answer).map_err(|error| End::Broken(kit::errors::chain(&error)))?;
-    let welcome = hello::judge(answer, &meta).map_err(End::NotWelcome)?;
+    let welcome = hello::judge(answer, &hello, &meta).map_err(End::NotWelcome)?;
     sync.clock.learn(kit::WallTime(welcome.cloud_time_ms));
     match store.set_welcome(hello::kept(&welcome)).await {
         Ok(()) => {}

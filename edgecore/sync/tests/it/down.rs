@@ -1,9 +1,9 @@
 //! What the cloud sends.
 
 use edgecore_sync::Phase;
-use wire::{GoAway, InSync, Kind, KindVersion, ObjectKey, SyncPoint, Upsert, WantInventory};
+use wire::{GoAway, InSync, Kind, KindVersion, ObjectKey, SyncPoint, Upsert, WantInventory, Welcome};
 
-use crate::cloud::{both, digest, pick, upsert};
+use crate::cloud::{both, digest, pick, upsert, welcome};
 
 #[tokio::test]
 async fn a_broken_object_among_good_ones_is_rejected_by_name_and_the_rest_is_applied() {
@@ -66,16 +66,79 @@ async fn where_digests_differ_the_edge_says_so_and_lists_what_it_holds() {
     assert_eq!(mismatch.digest, digest(std::slice::from_ref(&held)).to_vec());
     assert!(!edge.store.meta().first_sync_done);
 
-    session.send(WantInventory {}).await;
+    session.send(WantInventory::default()).await;
     let inventory = session.wait_for(pick!(Inventory)).await;
     assert!(inventory.last);
-    assert_eq!(inventory.items.len(), 1);
+    // This cloud is of a release that knows no groups.
+    assert_eq!((inventory.items.len(), inventory.groups.len()), (1, 0));
     assert_eq!((inventory.items[0].uid.as_str(), &inventory.items[0].version), ("uid-c", &held.version));
 
     // The cloud finds out that it was mistaken.
     session.send(InSync { digest: digest(&[held]).to_vec(), seen: vec![] }).await;
     edge.phase(Phase::InSync).await;
     assert!(edge.store.meta().first_sync_done);
+}
+
+#[tokio::test]
+async fn a_cloud_that_says_so_little_as_it_may_is_understood() {
+    let (mut cloud, edge) = both().await;
+    let (session, hello) = cloud.session().await;
+    assert_eq!(hello.features, wire::FEATURES);
+    edge.until("the cluster is known", |store| store.meta().cluster_id.is_some()).await;
+    drop(session);
+    let (mut session, hello) = cloud.hello().await;
+    assert_eq!(hello.cluster_id, "cluster-1");
+    let features = wire::FEATURES.map(str::to_owned).to_vec();
+    session.send(Welcome { cluster_id: String::new(), as_said: true, features, ..welcome("") }).await;
+    edge.phase(Phase::Connected).await;
+
+    let all: Vec<_> = (1..=40).map(by_dictionary).collect();
+    for frame in all.clone() {
+        session.send(frame).await;
+    }
+    session.send(SyncPoint { frame: 41, digest: digest(&all).to_vec(), count: 40, seen: vec![] }).await;
+    edge.phase(Phase::InSync).await;
+    assert_eq!(
+        (edge.store.digest(), edge.store.meta().cluster_id.as_deref()),
+        ((digest(&all), 40), Some("cluster-1"))
+    );
+
+    session.send(WantInventory { buckets: 7, wanted: vec![] }).await;
+    let answer = session.wait_for(pick!(Inventory)).await;
+    let mut ours = wire::Buckets::new(7).unwrap();
+    for upsert in &all {
+        ours.add(&upsert.kind, &upsert.uid, wire::Version::from_slice(&upsert.version).unwrap());
+    }
+    assert_eq!((answer.count(), answer.last), (0, true));
+    assert_eq!(answer.digests, ours.to_vec());
+    session.send(WantInventory { buckets: 7, wanted: vec![2, 5] }).await;
+    let answer = session.wait_for(pick!(Inventory)).await;
+    assert_eq!((answer.items.len(), answer.groups.len(), answer.last), (0, 1, true));
+    let mut told: Vec<_> = answer.unpack().unwrap().map(|item| (item.uid, item.version)).collect();
+    let near = all.iter().filter(|upsert| [2, 5].contains(&ours.of(&upsert.kind, &upsert.uid)));
+    let mut wanted: Vec<_> = near.map(|upsert| (upsert.uid.clone(), upsert.version.clone())).collect();
+    told.sort();
+    wanted.sort();
+    assert_eq!(told, wanted);
+
+    session.send(WantInventory { buckets: 1_000_000, wanted: vec![] }).await;
+    edge.phase(Phase::Disconnected).await;
+}
+
+/// A ConfigMap as the API server would have made it, packed by the dictionary.
+fn by_dictionary(frame: u64) -> Upsert {
+    let uid = format!("0ac77b53-4ec5-4d8d-8c4a-dd5d049950{frame:02}");
+    let metadata = serde_json::json!({"name": format!("c{frame}"), "namespace": "default", "uid": uid});
+    let body = serde_json::json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata});
+    let text = wire::canonical(&body).unwrap();
+    let body = wire::Body::pack_by_dictionary(&text).unwrap();
+    assert_eq!(body.encoding(), wire::Encoding::ZstdKubernetes1);
+    Upsert {
+        uid,
+        version: wire::Version::of(&text).to_vec(),
+        body: Some(body),
+        ..upsert(frame, "ConfigMap", &format!("c{frame}"), "")
+    }
 }
 
 #[tokio::test]

@@ -19,6 +19,24 @@ fn body() -> Body {
     Body { encoding: Encoding::Plain.into(), length: 2, data: b"{}".to_vec() }
 }
 
+const CONFIG: &str = r#"{"apiVersion":"v1","data":{"level":"info"},"kind":"ConfigMap","metadata":{"creationTimestamp":"2026-11-29T06:32:18Z","name":"shelf","namespace":"hall","uid":"0ac77b53-4ec5-4d8d-8c4a-dd5d04995064"}}"#;
+
+/// [`CONFIG`], as the release that brought the dictionary packed it.
+fn body_by_dictionary() -> Body {
+    let data = vec![
+        40, 181, 47, 253, 32, 197, 37, 2, 0, 147, 3, 10, 149, 202, 36, 209, 105, 119, 158, 82, 165, 204, 51,
+        177, 41, 86, 105, 154, 86, 218, 209, 223, 77, 126, 112, 192, 225, 61, 38, 59, 22, 56, 86, 15, 18, 22,
+        129, 99, 197, 177, 224, 8, 8, 252, 197, 80, 243, 224, 35, 67, 210, 56, 29, 204, 211, 193, 246, 72,
+        56, 121, 124, 209, 57, 222, 72, 160, 48,
+    ];
+    Body { encoding: Encoding::ZstdKubernetes1.into(), length: 197, data }
+}
+
+#[test]
+fn what_the_dictionary_packed_is_still_read() {
+    assert_eq!(body_by_dictionary().unpack().unwrap(), CONFIG.as_bytes());
+}
+
 fn hello() -> Hello {
     Hello {
         protocol_min: 1,
@@ -56,7 +74,14 @@ fn welcome() -> Welcome {
         projection_version: 1,
         node_uid: "n".into(),
         replica: "r".into(),
+        as_said: false,
     }
+}
+
+fn uuids() -> Vec<InventoryItem> {
+    let item =
+        |kind: &str, uid: &str| InventoryItem { kind: kind.into(), uid: uid.into(), version: vec![3; 16] };
+    vec![item("Pod", "0ac77b53-4ec5-4d8d-8c4a-dd5d04995064"), item("Pod", "u")]
 }
 
 fn ups() -> Vec<(&'static str, UpFrame)> {
@@ -95,7 +120,7 @@ fn ups() -> Vec<(&'static str, UpFrame)> {
     vec![
         ("hello", hello().into()),
         ("heartbeat", Heartbeat { seq: 1, engine_alive: true, digest: vec![4; 16], applied: 9 }.into()),
-        ("inventory", Inventory { items: vec![item], last: true }.into()),
+        ("inventory", Inventory { items: vec![item], last: true, ..Inventory::default() }.into()),
         ("ack", Ack { frame: 9, rejected: vec![rejected] }.into()),
         ("mismatch", Mismatch { frame: 9, digest: vec![5; 16], count: 3 }.into()),
         ("report", report.into()),
@@ -110,6 +135,11 @@ fn ups() -> Vec<(&'static str, UpFrame)> {
         ("call-token", Call { id: 1, deadline_ms: 5000, request: Some(call::Request::Token(token)) }.into()),
         ("entry", entry.into()),
         ("hello-with-bundle", Hello { trust_bundle: vec![8; 16], ..hello() }.into()),
+        (
+            "inventory-of-buckets",
+            Inventory { last: true, digests: vec![9; 8], ..Inventory::default() }.into(),
+        ),
+        ("inventory-grouped", Inventory::grouped(uuids(), true).into()),
     ]
 }
 
@@ -123,6 +153,7 @@ fn downs() -> Vec<(&'static str, DownFrame)> {
         version: vec![7; 16],
         body: Some(body()),
     };
+    let by_dictionary = Upsert { body: Some(body_by_dictionary()), ..upsert.clone() };
     let failure = call_reply::Failure { status: 403, reason: "why".into() };
     vec![
         ("welcome", welcome().into()),
@@ -132,7 +163,7 @@ fn downs() -> Vec<(&'static str, DownFrame)> {
                 .into(),
         ),
         ("in-sync", InSync { digest: vec![8; 16], seen: seen() }.into()),
-        ("want-inventory", WantInventory {}.into()),
+        ("want-inventory", WantInventory::default().into()),
         ("upsert", upsert.into()),
         ("delete", Delete { frame: 2, kind: "Pod".into(), uid: "u".into() }.into()),
         ("sync-point", SyncPoint { frame: 3, digest: vec![9; 16], count: 4, seen: seen() }.into()),
@@ -144,6 +175,10 @@ fn downs() -> Vec<(&'static str, DownFrame)> {
         ("call-reply-err", CallReply { id: 1, result: Some(call_reply::Result::Err(failure)) }.into()),
         ("go-away", GoAway { reason: "drain".into(), retry_after_ms: 500 }.into()),
         ("entry-ack", EntryAck { seqs: vec![6, 7], refused: vec![7], reasons: vec!["why".into()] }.into()),
+        ("want-inventory-of-buckets", WantInventory { buckets: 28, wanted: Vec::new() }.into()),
+        ("want-inventory-in-buckets", WantInventory { buckets: 28, wanted: vec![3, 27] }.into()),
+        ("welcome-as-said", Welcome { epoch: 8, as_said: true, ..Welcome::default() }.into()),
+        ("upsert-by-dictionary", by_dictionary.into()),
     ]
 }
 
