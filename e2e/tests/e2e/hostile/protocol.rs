@@ -168,7 +168,7 @@ fn a_session_that_breaks_the_protocol_ends_alone() {
         ),
         ("a frame of a kind of another time", settled, UpFrame { content: None }, Answer::Silence),
     ];
-    assert_eq!(cases.len(), 13);
+    assert_eq!(cases.len(), 15);
     for (what, start, frame, answer) in cases {
         let ends = matches!(answer, Answer::End(_));
         match expect(start(&scene), frame, &answer) {
