@@ -1,4 +1,4 @@
-//! A first look at the simulation; `hack/test model` runs ten thousand seeds and every planted fault.
+//! A first look at the simulation; `hack/test model` runs thousands of seeds and every planted fault.
 
 use kit::faults::Fault;
 use sim::{Runner, Seeds, find, run_all};
