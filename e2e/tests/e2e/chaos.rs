@@ -71,15 +71,8 @@ fn fifty_kills_of_edgecore_while_objects_change_end_in_equal_states() {
     });
     assert_eq!(World::containers(&world.edge, &steady), containers, "no container was restarted by a kill");
     assert!(world.pods("app=web").iter().all(|pod| pod.restarts == 0));
-    // What a kill can cost is a start that was under way: the runtime calls it off with the agent's request, and the next
-    // one counts as a restart, as upstream counts it. Nothing that ran was restarted.
-    for pod in swings.iter().filter(|pod| pod.restarts > 0) {
-        let last = pod
-            .object
-            .pointer("/status/containerStatuses/0/lastState/terminated")
-            .cloned()
-            .unwrap_or_default();
-        assert_eq!((pod.restarts, &last["reason"]), (1, &"StartError".into()), "{}: {last}", pod.name);
+    for pod in &swings {
+        assert_eq!(pod.restarts, 0, "{}: {}", pod.name, pod.object["status"]["containerStatuses"]);
     }
 }
 
