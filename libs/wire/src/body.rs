@@ -166,6 +166,23 @@ mod tests {
     }
 
     #[test]
+    fn a_canonical_form_is_its_own() {
+        for number in [
+            "4.11111111111111116e+200",
+            "-0",
+            "0.1",
+            "5e-324",
+            "1.7976931348623157e308",
+            "18446744073709551616",
+        ] {
+            let value: Value = serde_json::from_str(&format!(r#"{{"n":{number}}}"#)).unwrap();
+            let first = canonical(&value).unwrap();
+            let again = canonical(&serde_json::from_slice(&first).unwrap()).unwrap();
+            assert_eq!(String::from_utf8(first), String::from_utf8(again), "{number}");
+        }
+    }
+
+    #[test]
     fn a_bomb_is_cut_off_at_the_length_it_said() {
         let text = vec![b'a'; 1 << 20];
         for mut body in [Body::pack(&text).unwrap(), Body::pack_by_dictionary(&text).unwrap()] {
