@@ -66,11 +66,23 @@ fn is_ready(number: i32) -> bool {
     cri::PodSandboxState::try_from(number) == Ok(cri::PodSandboxState::SandboxReady)
 }
 
+/// containerd's reason for a container whose start failed.
+const START_ERROR: &str = "StartError";
+/// How its message says that it was the caller of the start who went away: the words of Go's `context.Canceled`.
+const CALLER_GONE: &str = "context canceled";
+
+/// The runtime called the start off, since whoever asked for it was gone. A start that failed for the container's own
+/// sake, such as a command that is not there, says so in other words, and is a run that failed.
+fn called_off(seen: &cri::ContainerStatus) -> bool {
+    seen.started_at == 0 && seen.reason == START_ERROR && seen.message.contains(CALLER_GONE)
+}
+
 /// More of one container.
 pub(crate) fn detail(seen: cri::ContainerStatus) -> ContainerDetail {
     let state = state(seen.state);
     ContainerDetail {
         state,
+        called_off: state == ContainerState::Exited && called_off(&seen),
         started_at_ns: seen.started_at,
         finished_at_ns: seen.finished_at,
         exit_code: seen.exit_code,
@@ -167,6 +179,25 @@ mod tests {
         let seen = cri::ContainerStatus { state: 99, ..Default::default() };
         assert_eq!(detail(seen).state, ContainerState::Unknown);
         assert!(!is_ready(99) && is_ready(0));
+    }
+
+    #[test]
+    fn a_start_is_called_off_only_where_its_caller_was_gone() {
+        let gone = cri::ContainerStatus {
+            state: cri::ContainerState::ContainerExited.into(),
+            reason: "StartError".to_owned(),
+            message: "failed to start containerd task: context canceled: unknown".to_owned(),
+            exit_code: 128,
+            finished_at: 5,
+            ..Default::default()
+        };
+        assert!(detail(gone.clone()).called_off);
+        let missing = "exec: \"/nowhere\": stat /nowhere: no such file or directory: unknown".to_owned();
+        assert!(!detail(cri::ContainerStatus { message: missing, ..gone.clone() }).called_off);
+        assert!(!detail(cri::ContainerStatus { started_at: 1, ..gone.clone() }).called_off);
+        assert!(!detail(cri::ContainerStatus { reason: "Error".to_owned(), ..gone.clone() }).called_off);
+        let running = cri::ContainerState::ContainerRunning.into();
+        assert!(!detail(cri::ContainerStatus { state: running, ..gone }).called_off);
     }
 
     #[test]

@@ -106,6 +106,7 @@ impl World {
         let detail = ContainerDetail {
             state: ContainerState::Created,
             started_at_ns: 0,
+            called_off: false,
             finished_at_ns: 0,
             exit_code: 0,
             reason: String::new(),
@@ -128,6 +129,22 @@ impl World {
         let call = format!("start {} {} {}", container.pod_uid, container.name, container.attempt);
         self.calls.push(call);
         Ok(())
+    }
+
+    /// A start whose caller is gone before it is done, as containerd leaves it behind.
+    pub fn call_off(&mut self, id: &ContainerId) {
+        let now = self.now_ns;
+        if let Ok((container, detail)) = self.by_id(id)
+            && container.state == ContainerState::Created
+        {
+            container.state = ContainerState::Exited;
+            detail.state = ContainerState::Exited;
+            detail.called_off = true;
+            detail.finished_at_ns = now;
+            detail.exit_code = 128;
+            "StartError".clone_into(&mut detail.reason);
+            "context canceled".clone_into(&mut detail.message);
+        }
     }
 
     /// Ends a container by itself.

@@ -9,7 +9,7 @@ use crate::runtime::{Container, ContainerDetail, ContainerId, ContainerState, Ob
 pub struct Seen {
     /// As listed.
     pub container: Container,
-    /// The closer look; none for one that never started.
+    /// The closer look; none for one that never started, nor for one whose start was called off.
     pub detail: Option<ContainerDetail>,
 }
 
@@ -116,13 +116,19 @@ impl Known {
             }
             pods.entry(sandbox.pod_uid.clone()).or_default().sandboxes.push(sandbox);
         }
-        for container in observed.containers {
+        for mut container in observed.containers {
             let detail = self.details.get(&container.id).filter(|(state, _)| *state == container.state);
             let needed = matches!(container.state, ContainerState::Running | ContainerState::Exited);
             if needed && detail.is_none() {
                 unknown.push(container.pod_uid.clone());
             }
             let detail = detail.map(|(_, detail)| detail.clone());
+            // Nothing ran in it, so to us it is what it was before that start: made, and not started.
+            let called_off = detail.as_ref().is_some_and(|detail| detail.called_off);
+            let detail = detail.filter(|_| !called_off);
+            if called_off {
+                container.state = ContainerState::Created;
+            }
             pods.entry(container.pod_uid.clone()).or_default().containers.push(Seen { container, detail });
         }
         for uid in &unknown {

@@ -36,6 +36,55 @@ async fn containers_and_calls_survive_a_restart_of_the_runtime() {
     assert_eq!(cri.health().borrow().answer, Answer::Yes, "a restart is no outage");
 }
 
+/// A caller that dies in the middle of a start: what containerd makes of it is the reason for
+/// [`ContainerDetail::called_off`](edgecore_pods::runtime::ContainerDetail::called_off).
+#[tokio::test]
+async fn a_start_whose_caller_is_gone_is_called_off() {
+    let daemon = Daemon::start().await;
+    let cri = &daemon.cri;
+    let spec = daemon.sandbox("u1", true);
+    let sandbox = cri.run_sandbox(&spec).await.unwrap();
+    // How long a start takes nobody knows, so the caller goes a little later each time, until a start is done.
+    let mut called_off = 0;
+    for attempt in 0_u32.. {
+        let mut wanted = container(&spec, "main", "sleep 1000");
+        wanted.attempt = attempt;
+        let id = cri.create_container(&sandbox, &spec, &wanted).await.unwrap();
+        let patience = Duration::from_millis(2 * u64::from(attempt));
+        let done = tokio::time::timeout(patience, cri.start_container(&id)).await.is_ok();
+        let detail = daemon
+            .eventually("end of the start", async || {
+                let detail = cri.container(&id).await.unwrap();
+                (!done || detail.state == ContainerState::Running).then_some(detail)
+            })
+            .await;
+        match detail.state {
+            ContainerState::Exited => {
+                assert!(detail.called_off, "{detail:?}");
+                assert_eq!((detail.started_at_ns, detail.exit_code), (0, 128));
+                called_off += 1;
+            }
+            ContainerState::Running => {
+                assert!(!detail.called_off);
+                cri.stop_container(&id, Duration::ZERO).await.unwrap();
+                assert!(!cri.container(&id).await.unwrap().called_off, "it ran");
+            }
+            ContainerState::Created | ContainerState::Unknown => {}
+        }
+        if done {
+            break;
+        }
+    }
+    assert!(called_off > 0, "no start was called off; log: {}", daemon.log());
+
+    let mut missing = container(&spec, "none", "");
+    missing.command = vec!["/nowhere".to_owned()];
+    let id = cri.create_container(&sandbox, &spec, &missing).await.unwrap();
+    cri.start_container(&id).await.unwrap_err();
+    let detail = cri.container(&id).await.unwrap();
+    assert_eq!((detail.state, detail.called_off), (ContainerState::Exited, false), "{detail:?}");
+}
+
 #[tokio::test]
 async fn a_hung_runtime_is_unavailable_and_holds_up_nothing() {
     let second = Duration::from_secs(1);

@@ -52,6 +52,8 @@ pub(super) struct Sim {
     pub(super) now: Now,
     /// Containers whose start fails, with reason, and whether it is for the image.
     pub(super) broken: BTreeMap<String, (String, bool)>,
+    /// The process dies in the next start.
+    dies: bool,
 }
 
 impl Sim {
@@ -71,6 +73,7 @@ impl Sim {
                 offset_ms: 0,
             },
             broken: BTreeMap::new(),
+            dies: false,
         }
     }
 
@@ -152,6 +155,10 @@ impl Sim {
                     self.world.sandboxes.iter().rev().find(|s| s.ready && s.pod_uid == UID)?.id.clone();
                 let annotations = [(ANNOTATION_RESTARTS.to_owned(), attempt.to_string())].into();
                 let id = self.world.create(&home, name, *attempt, annotations).unwrap();
+                if self.dies {
+                    self.world.call_off(&id);
+                    return None;
+                }
                 self.world.start(&id).unwrap();
                 return Some(Outcome::Started(name.clone()));
             }
@@ -183,6 +190,16 @@ impl Sim {
         self.view = PodView::default();
         self.history =
             if self.stored.is_empty() { History::default() } else { History::decode(&self.stored).unwrap() };
+    }
+
+    /// The process takes its steps up to the first start, dies in the middle of it, and starts again: the runtime
+    /// calls that start off.
+    pub(super) fn die_in_a_start(&mut self) {
+        self.look();
+        self.dies = true;
+        self.act(usize::MAX);
+        self.dies = false;
+        self.crash();
     }
 
     /// Power is lost and comes back.

@@ -22,6 +22,8 @@ enum Happens {
     Exit { which: prop::sample::Index, code: i32 },
     /// The engine's process dies.
     Crash,
+    /// It dies in the middle of a start.
+    CrashInAStart,
     /// Power is lost.
     Reboot,
     /// The newest sandbox breaks.
@@ -40,6 +42,7 @@ fn happens() -> impl Strategy<Value = Happens> {
         4 => (0_u64..400_000).prop_map(|ms| Happens::Pass { ms }),
         4 => (any::<prop::sample::Index>(), 0_i32..2).prop_map(|(which, code)| Happens::Exit { which, code }),
         2 => Just(Happens::Crash),
+        1 => Just(Happens::CrashInAStart),
         1 => Just(Happens::Reboot),
         1 => Just(Happens::SandboxBreaks),
         1 => any::<prop::sample::Index>().prop_map(|which| Happens::ContainerVanishes { which }),
@@ -123,6 +126,14 @@ fn apply(sim: &mut Sim, event: &Happens, boots: &mut u32) {
             sim.crash();
             let after: Vec<_> = sim.world.running().map(|c| c.id.clone()).collect();
             assert_eq!(before, after);
+        }
+        Happens::CrashInAStart => {
+            let count = |sim: &Sim| sim.history.containers.values().map(|ran| ran.restarts).sum::<u32>();
+            sim.look();
+            let before = count(sim);
+            sim.die_in_a_start();
+            sim.look();
+            assert_eq!(before, count(sim), "a start that was called off counts as a run");
         }
         Happens::Reboot => {
             *boots += 1;

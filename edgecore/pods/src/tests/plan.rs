@@ -446,6 +446,29 @@ fn what_was_made_and_never_started_is_made_anew() {
 }
 
 #[test]
+fn a_start_that_was_called_off_is_no_run_and_is_made_anew() {
+    let mut sim = Sim::new(pod(&one("Never")));
+    sim.die_in_a_start();
+    assert_eq!(sim.world.containers[0].1.reason, "StartError");
+    sim.look();
+    assert!(sim.history.verdict.is_none(), "a pod that never restarts has not run yet");
+    assert_eq!(short(&sim), ["prepare", "remove c 0", "start c 0"]);
+    sim.settle();
+    assert!(sim.running("c").is_some());
+    assert_eq!(sim.history.ran("c").unwrap().restarts, 0);
+
+    let mut sim = Sim::new(pod(&one("Always")));
+    sim.settle();
+    sim.exit("c", 1);
+    sim.look();
+    sim.die_in_a_start();
+    sim.look();
+    assert_eq!(sim.status()["containerStatuses"][0]["state"]["terminated"]["exitCode"], json!(1));
+    sim.settle();
+    assert_eq!(sim.history.ran("c").unwrap().restarts, 1);
+}
+
+#[test]
 fn an_unknown_container_is_stopped_before_it_is_replaced() {
     let mut sim = Sim::new(pod(&one("Always")));
     sim.settle();
