@@ -12,7 +12,7 @@ use std::time::Duration;
 use edgecore_store::{Store, StoreError};
 use kit::{Clock, Elapsed, Shutdown};
 use link::reconnect::{Outcome, Reconnect, Wait};
-use link::{Endpoint, NetworkChanges};
+use link::{Endpoint, Late, NetworkChanges};
 use thiserror::Error;
 
 use crate::metrics::Metrics;
@@ -95,12 +95,13 @@ impl Sync {
     async fn forever(&self, shutdown: &Shutdown) -> Result<(), SyncError> {
         self.note_agent().await?;
         let mut network = Network::watch();
+        let mut late = Late::default();
         let mut endpoints = self.endpoints();
         let mut reconnect = Reconnect::new(endpoints.len(), self.clock.elapsed());
         let mut place = 0;
         loop {
             let outcome = match endpoints.get(place) {
-                Some(endpoint) => self.attempt(endpoint, shutdown).await?,
+                Some(endpoint) => self.attempt(endpoint, &mut late, shutdown).await?,
                 None => Outcome::NoAnswer,
             };
             let now = self.endpoints();
@@ -110,7 +111,11 @@ impl Sync {
                 endpoints = now;
             }
             let wait = reconnect.next(outcome, self.clock.elapsed(), kit::random::unit());
+            let changed = network.used;
             place = self.pause(wait, &mut reconnect, &mut network).await;
+            if network.used != changed {
+                late.clear();
+            }
         }
     }
 
@@ -164,7 +169,12 @@ impl Sync {
     }
 
     /// One attempt, and the session that comes of it.
-    async fn attempt(&self, endpoint: &Endpoint, shutdown: &Shutdown) -> Result<Outcome, SyncError> {
+    async fn attempt(
+        &self,
+        endpoint: &Endpoint,
+        late: &mut Late,
+        shutdown: &Shutdown,
+    ) -> Result<Outcome, SyncError> {
         let tls = match self.tls() {
             Ok(tls) => tls,
             Err(reason) => {
@@ -173,7 +183,7 @@ impl Sync {
                 return Ok(Outcome::NoAnswer);
             }
         };
-        let connection = match link::connect(endpoint, tls, &self.config.link).await {
+        let connection = match link::connect_again(endpoint, tls, &self.config.link, late).await {
             Ok(connection) => connection,
             Err(error) => return Ok(self.unconnected(&error)),
         };

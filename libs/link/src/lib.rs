@@ -32,8 +32,8 @@ pub use config::Config;
 pub use endpoint::{Endpoint, EndpointError, PATH};
 pub use errors::{ConnectError, HandshakeError, LinkError, ListenError};
 pub use io::{
-    Accepted, Connection, DialError, FrameReceiver, FrameSender, Listener, NetworkChanges, Peer, Stream,
-    Streams, connect, dial, network_changes,
+    Accepted, Connection, DialError, FrameReceiver, FrameSender, Late, Listener, NetworkChanges, Peer,
+    Stream, Streams, connect, connect_again, dial, network_changes,
 };
 #[cfg(feature = "testing")]
 pub use io::{Dialer, MemoryEnd, MemoryFrame, memory_listener, memory_pair};

@@ -1,7 +1,7 @@
 //! When and where to connect next: pure.
 //!
 //! - Nobody answers: attempts follow each other within a second, for 15 minutes, then every 10 s. (Each attempt gives
-//!   up by itself after [`crate::Config::connect_within`].)
+//!   up by itself after [`crate::Config::connect_within`]; what it asked for may be answered later, see [`crate::Late`].)
 //! - A peer answers and refuses: 200 ms doubling to 30 s with full jitter, or at the time it said.
 //! - A session that lived ends: within a second, as if nothing had failed before; a replica that is gone had others,
 //!   too, and those that stay get them all.

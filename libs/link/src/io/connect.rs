@@ -14,6 +14,7 @@ use tokio_tungstenite::tungstenite::{Error, handshake::client::Response};
 
 use super::connection::{Connection, Peer, Side, Way};
 use super::dial::{DialError, dial};
+use super::late::Late;
 use super::socket::{self, Counted, Socket};
 use crate::config::Config;
 use crate::endpoint::Endpoint;
@@ -28,11 +29,21 @@ pub async fn connect(
     tls: Arc<ClientConfig>,
     config: &Config,
 ) -> Result<Connection, ConnectError> {
+    connect_again(endpoint, tls, config, &mut Late::default()).await
+}
+
+/// As [`connect`], for one attempt among many: `late` is what earlier ones left, and this one leaves.
+pub async fn connect_again(
+    endpoint: &Endpoint,
+    tls: Arc<ClientConfig>,
+    config: &Config,
+    late: &mut Late,
+) -> Result<Connection, ConnectError> {
     #[cfg(feature = "testing")]
     if let Some(dialer) = &config.dialer {
         return kit::sim::leaf(dialer.dial(endpoint)).await;
     }
-    let (stream, address) = tcp(endpoint, config).await?;
+    let (stream, address) = tcp(endpoint, config, late).await?;
     // Boxed: the handshake's state is many times larger than what stays of it.
     let shaken = Box::pin(handshake(endpoint, stream, tls, config));
     let socket = tokio::time::timeout(config.handshake_within, shaken).await.unwrap_or_else(|_| {
@@ -53,10 +64,15 @@ fn refused(endpoint: &Endpoint, reason: String, retry_after: Option<Duration>) -
     ConnectError::Refused { endpoint: endpoint.to_string(), reason, retry_after }
 }
 
-async fn tcp(endpoint: &Endpoint, config: &Config) -> Result<(TcpStream, SocketAddr), ConnectError> {
+async fn tcp(
+    endpoint: &Endpoint,
+    config: &Config,
+    late: &mut Late,
+) -> Result<(TcpStream, SocketAddr), ConnectError> {
     let (host, port) = (endpoint.host(), endpoint.port());
-    let dialled = dial(host, port, &config.proxies, config.connect_within, config.handshake_within).await;
-    let (stream, address) = dialled.map_err(|error| match error {
+    let Config { proxies, connect_within, handshake_within, .. } = config;
+    let dialled = dial(host, port, proxies, *connect_within, *handshake_within, late);
+    let (stream, address) = dialled.await.map_err(|error| match error {
         DialError::NoAnswer(reason) => no_answer(endpoint, reason),
         DialError::Refused(reason) => refused(endpoint, reason, None),
     })?;

@@ -10,6 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
+use super::late::Late;
 use crate::proxy::{Proxies, Proxy, authority};
 
 /// Names being resolved.
@@ -39,7 +40,8 @@ impl std::fmt::Display for DialError {
 }
 
 /// Connects to a host. Reaching whoever is asked first, the host or its proxy, takes `connect_within` at most (names and
-/// TCP together); a proxy then has `tunnel_within` to get through.
+/// TCP together); a proxy then has `tunnel_within` to get through. What was asked for and not answered in that time stays in
+/// `late`, for the next attempt.
 ///
 /// # Errors
 /// See [`DialError`]; where a proxy was asked, the reason names it.
@@ -49,13 +51,15 @@ pub async fn dial(
     proxies: &Proxies,
     connect_within: Duration,
     tunnel_within: Duration,
+    late: &mut Late,
 ) -> Result<(TcpStream, SocketAddr), DialError> {
-    let Some(proxy) = proxies.to(host, port) else { return reach(host, port, connect_within).await };
+    let Some(proxy) = proxies.to(host, port) else { return reach(host, port, connect_within, late).await };
     let through = |error: DialError| match error {
         DialError::NoAnswer(reason) => DialError::NoAnswer(format!("{proxy}: {reason}")),
         DialError::Refused(reason) => DialError::Refused(format!("{proxy}: {reason}")),
     };
-    let (mut stream, address) = reach(&proxy.host, proxy.port, connect_within).await.map_err(through)?;
+    let (mut stream, address) =
+        reach(&proxy.host, proxy.port, connect_within, late).await.map_err(through)?;
     let tunnel =
         tokio::time::timeout(tunnel_within, tunnel(&mut stream, &proxy, &authority(host, port))).await;
     let silent = || DialError::NoAnswer(format!("no answer within {} s", tunnel_within.as_secs()));
@@ -63,19 +67,29 @@ pub async fn dial(
     Ok((stream, address))
 }
 
-async fn reach(host: &str, port: u16, limit: Duration) -> Result<(TcpStream, SocketAddr), DialError> {
-    let reached = tokio::time::timeout(limit, attempt(host, port, limit)).await;
+async fn reach(
+    host: &str,
+    port: u16,
+    limit: Duration,
+    late: &mut Late,
+) -> Result<(TcpStream, SocketAddr), DialError> {
+    let reached = tokio::time::timeout(limit, attempt(host, port, limit, late)).await;
     reached.unwrap_or_else(|_| Err(DialError::NoAnswer(format!("no answer within {} ms", limit.as_millis()))))
 }
 
-async fn attempt(host: &str, port: u16, limit: Duration) -> Result<(TcpStream, SocketAddr), DialError> {
+async fn attempt(
+    host: &str,
+    port: u16,
+    limit: Duration,
+    late: &mut Late,
+) -> Result<(TcpStream, SocketAddr), DialError> {
     let addresses = resolve(host, port)
         .await
         .map_err(|error| DialError::NoAnswer(format!("name does not resolve: {error}")))?;
     let share = limit / u32::try_from(addresses.len().max(1)).unwrap_or(1);
     let mut last = DialError::NoAnswer("name has no addresses".to_owned());
     for address in addresses {
-        match within(share, TcpStream::connect(address)).await {
+        match within(share, late.connect(address)).await {
             Ok(stream) => return Ok((stream, address)),
             Err(error) => last = judge(&error),
         }
