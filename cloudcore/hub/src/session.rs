@@ -50,6 +50,8 @@ pub trait Desired {
     fn has_all_pods(&self) -> bool;
     /// The resourceVersions the set was read at.
     fn seen(&self) -> Vec<KindVersion>;
+    /// The one of a kind; empty where it is not known.
+    fn seen_of(&self, kind: Kind) -> String;
 }
 
 impl Desired for Subscription {
@@ -75,6 +77,10 @@ impl Desired for Subscription {
 
     fn seen(&self) -> Vec<KindVersion> {
         self.index().seen()
+    }
+
+    fn seen_of(&self, kind: Kind) -> String {
+        self.index().seen_of(kind).map(|version| version.to_string()).unwrap_or_default()
     }
 }
 
@@ -119,6 +125,8 @@ pub struct Session {
     /// known before.
     podless: bool,
     drifts: u64,
+    /// Up to which resourceVersion of each kind the edge knows that the cloud has seen it.
+    told_seen: BTreeMap<Kind, String>,
     /// What could not be sent at the last pump.
     lacking: Vec<Arc<Object>>,
 }
@@ -148,6 +156,10 @@ impl Session {
             sync_due: false,
             podless: true,
             drifts: 0,
+            told_seen: said
+                .iter()
+                .filter_map(|said| Some((Kind::parse(&said.kind)?, said.resource_version.clone())))
+                .collect(),
             lacking: Vec::new(),
         };
         for (kind, uid, version) in desired.snapshot() {
@@ -340,7 +352,7 @@ impl Session {
                 sent_all = false;
                 break;
             }
-            out.push(self.send(step));
+            out.push(self.send(step, desired));
         }
         // Asked again: where the set was lost in between, what it was read from says nothing of the rest.
         let skipped = faults::on(Fault::SyncPointSkipped);
@@ -364,7 +376,7 @@ impl Session {
         self.unacked.len() >= WINDOW_FRAMES || self.unacked_bytes >= WINDOW_BYTES
     }
 
-    fn send(&mut self, step: order::Step) -> Outgoing {
+    fn send(&mut self, step: order::Step, desired: &impl Desired) -> Outgoing {
         self.last_frame += 1;
         self.sync_due = true;
         let (key, version, outgoing, bytes) = match step {
@@ -375,7 +387,9 @@ impl Session {
                 let body =
                     if self.dictionary { as_it_is } else { body.without_dictionary().unwrap_or(as_it_is) };
                 let bytes = body.data.len() + 256;
-                let frame = order::upsert(&object, &body, self.last_frame);
+                // Asked after the object was taken, so that it is as new as the object at least.
+                let seen = self.news_of(object.key.kind, desired);
+                let frame = order::upsert(&object, &body, self.last_frame, seen);
                 (
                     key,
                     Some(object.version),
@@ -384,7 +398,8 @@ impl Session {
                 )
             }
             order::Step::Delete(key) => {
-                let frame = order::delete(&key, self.last_frame);
+                let seen = self.news_of(key.0, desired);
+                let frame = order::delete(&key, self.last_frame, seen);
                 let counts = Some((key.0, "delete"));
                 (key, None, Outgoing { frame, counts }, 128)
             }
@@ -394,6 +409,17 @@ impl Session {
         self.unacked.push_back((self.last_frame, bytes));
         self.unacked_bytes += bytes;
         outgoing
+    }
+
+    /// The resourceVersion that a kind was seen at, where the edge does not know it yet.
+    fn news_of(&mut self, kind: Kind, desired: &impl Desired) -> String {
+        let seen = desired.seen_of(kind);
+        let told = self.told_seen.entry(kind).or_default();
+        if *told == seen {
+            return String::new();
+        }
+        told.clone_from(&seen);
+        seen
     }
 
     fn sync_point(&mut self, desired: &impl Desired) -> Outgoing {

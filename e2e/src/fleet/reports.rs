@@ -137,6 +137,7 @@ mod tests {
             uid: "u".to_owned(),
             version: Version::of(body.as_bytes()).to_vec(),
             body: Some(Body::pack(body.as_bytes()).unwrap()),
+            seen: String::new(),
         };
         held.take(upsert.into(), &mut Effects::default()).unwrap();
         held

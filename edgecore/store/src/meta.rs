@@ -139,11 +139,20 @@ impl Work<'_> {
             self.effects.extend(wire::KINDS.map(Topic::Kind));
         }
         for (kind, version) in seen {
-            match self.state.meta.seen.iter_mut().find(|(known, _)| *known == kind) {
-                Some((_, known)) => *known = version,
-                None => self.state.meta.seen.push((kind, version)),
+            self.note_seen(&kind, &version);
+        }
+    }
+
+    /// How far the cloud has seen a kind. Also backwards: a session opens only in a replica that has seen what the edge
+    /// has, or knows that the cluster itself went back.
+    pub(crate) fn note_seen(&mut self, kind: &str, version: &str) {
+        let seen = &mut self.state.meta.seen;
+        match seen.iter_mut().find(|(known, _)| known == kind) {
+            Some((_, known)) => version.clone_into(known),
+            None => {
+                seen.push((kind.to_owned(), version.to_owned()));
+                seen.sort();
             }
         }
-        self.state.meta.seen.sort();
     }
 }

@@ -42,6 +42,10 @@ pub(crate) fn apply(work: &mut Work<'_>, batch: &[Change]) -> Result<Applied, St
                 }
                 reject(work, change)?
             }
+            Change::Seen { kind, resource_version } => {
+                work.note_seen(kind, resource_version);
+                false
+            }
         };
         changed += usize::from(hit);
     }

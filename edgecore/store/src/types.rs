@@ -153,6 +153,13 @@ pub enum Change {
         /// Why, for people.
         reason: String,
     },
+    /// How far the cloud had seen a kind when it sent the change that comes with this one.
+    Seen {
+        /// Kind, by name.
+        kind: String,
+        /// resourceVersion as the cloud wrote it.
+        resource_version: String,
+    },
 }
 
 impl fmt::Debug for Change {
@@ -163,6 +170,7 @@ impl fmt::Debug for Change {
             Self::Reject { kind, uid, version, reason, .. } => {
                 write!(f, "Reject({kind}, {uid}, {version}, {reason:?})")
             }
+            Self::Seen { kind, resource_version } => write!(f, "Seen({kind}, {resource_version})"),
         }
     }
 }

@@ -81,12 +81,14 @@ impl Inbox {
             Content::Upsert(upsert) => {
                 self.number(upsert.frame, batch)?;
                 batch.bytes += upsert.body.as_ref().map_or(0, |body| body.length as usize);
+                batch.changes.extend(verify::seen(&upsert.kind, upsert.seen.clone()));
                 let checked = verify::upsert(upsert);
                 batch.rejected.extend(checked.rejected);
                 batch.changes.extend(checked.change);
             }
             Content::Delete(delete) => {
                 self.number(delete.frame, batch)?;
+                batch.changes.extend(verify::seen(&delete.kind, delete.seen));
                 batch.changes.push(Change::Delete { kind: delete.kind, uid: delete.uid });
             }
             Content::SyncPoint(point) => {
@@ -125,7 +127,7 @@ mod tests {
     use wire::{Delete, HeartbeatAck, InSync};
 
     fn delete(frame: u64) -> DownFrame {
-        Delete { frame, kind: "Pod".to_owned(), uid: "u".to_owned() }.into()
+        Delete { frame, kind: "Pod".to_owned(), uid: "u".to_owned(), seen: String::new() }.into()
     }
 
     #[test]
@@ -152,6 +154,22 @@ mod tests {
         let mut batch = Batch::default();
         inbox.take(InSync::default().into(), &mut batch).unwrap();
         assert!(!batch.open() && batch.last == 0);
+    }
+
+    #[test]
+    fn how_far_a_kind_was_seen_goes_with_its_object() {
+        let (mut inbox, mut batch) = (Inbox::default(), Batch::default());
+        let delete = |frame: u64, kind: &str, seen: &str| -> DownFrame {
+            Delete { frame, kind: kind.to_owned(), uid: "u".to_owned(), seen: seen.to_owned() }.into()
+        };
+        inbox.take(delete(1, "Pod", "12"), &mut batch).unwrap();
+        inbox.take(delete(2, "Pod", ""), &mut batch).unwrap();
+        inbox.take(delete(3, "Gadget", "12"), &mut batch).unwrap();
+        inbox.take(delete(4, "Pod", &"9".repeat(10_000)), &mut batch).unwrap();
+        let seen = Change::Seen { kind: "Pod".to_owned(), resource_version: "12".to_owned() };
+        assert_eq!(batch.changes[0], seen);
+        let others = batch.changes[1..].iter().all(|change| matches!(change, Change::Delete { .. }));
+        assert!(others && batch.changes.len() == 5);
     }
 
     #[test]

@@ -76,6 +76,12 @@ fn check(upsert: &Upsert) -> Result<Change, String> {
     Ok(Change::Upsert { key, uid: upsert.uid.clone(), version, body })
 }
 
+/// What a frame says of how far the cloud had seen its kind.
+pub(crate) fn seen(kind: &str, version: String) -> Option<Change> {
+    let known = Kind::parse(kind).filter(|_| !version.is_empty() && version.len() <= MAX_NAME)?;
+    Some(Change::Seen { kind: known.name().to_owned(), resource_version: version })
+}
+
 #[derive(Deserialize)]
 struct Envelope<'a> {
     #[serde(borrow)]
@@ -125,6 +131,7 @@ mod tests {
             uid: "u1".to_owned(),
             version: Version::of(body).to_vec(),
             body: Some(Body::pack(body).unwrap()),
+            seen: String::new(),
         }
     }
 

@@ -168,5 +168,6 @@ fn upsert(at: usize, item: &InventoryItem, by_dictionary: bool) -> Result<Upsert
         uid: item.uid.clone(),
         version: vec![1; 16],
         body: Some(body),
+        seen: String::new(),
     })
 }

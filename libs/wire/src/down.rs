@@ -52,6 +52,11 @@ pub struct Upsert {
     /// The projection, canonical JSON.
     #[prost(message, optional, tag = "7")]
     pub body: Option<Body>,
+    /// The resourceVersion up to which the cloud had seen this kind; empty where it is the one last said of the kind, by
+    /// the `Hello` or in this session. The edge keeps it with the object: a session may end before the `SyncPoint`, and a
+    /// replica that has not seen the object yet must know that it lags.
+    #[prost(string, tag = "8")]
+    pub seen: String,
 }
 
 /// An object that should no longer be there.
@@ -66,6 +71,9 @@ pub struct Delete {
     /// UID in the cluster: a successor of the same name is another object.
     #[prost(string, tag = "3")]
     pub uid: String,
+    /// As [`Upsert::seen`].
+    #[prost(string, tag = "4")]
+    pub seen: String,
 }
 
 /// What was sent so far makes a whole: the edge compares digests here.

@@ -55,7 +55,7 @@ pub(super) fn work(
     (upserts, lacking)
 }
 
-pub(super) fn upsert(object: &Object, body: &Body, frame: u64) -> DownFrame {
+pub(super) fn upsert(object: &Object, body: &Body, frame: u64, seen: String) -> DownFrame {
     Upsert {
         frame,
         kind: object.key.kind.name().to_owned(),
@@ -64,10 +64,11 @@ pub(super) fn upsert(object: &Object, body: &Body, frame: u64) -> DownFrame {
         uid: object.uid.to_string(),
         version: object.version.to_vec(),
         body: Some(body.clone()),
+        seen,
     }
     .into()
 }
 
-pub(super) fn delete(key: &Key, frame: u64) -> DownFrame {
-    Delete { frame, kind: key.0.name().to_owned(), uid: key.1.to_string() }.into()
+pub(super) fn delete(key: &Key, frame: u64, seen: String) -> DownFrame {
+    Delete { frame, kind: key.0.name().to_owned(), uid: key.1.to_string(), seen }.into()
 }

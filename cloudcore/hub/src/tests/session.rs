@@ -48,6 +48,11 @@ impl Desired for World {
     fn seen(&self) -> Vec<KindVersion> {
         self.seen.clone()
     }
+
+    fn seen_of(&self, kind: Kind) -> String {
+        let of_kind = self.seen.iter().find(|seen| seen.kind == kind.name());
+        of_kind.map(|seen| seen.resource_version.clone()).unwrap_or_default()
+    }
 }
 
 impl World {
@@ -216,6 +221,36 @@ fn an_equal_edge_hears_only_of_resource_versions_that_it_did_not_say() {
     let (_, first) = Session::open(agreed(), &Digest::EMPTY.to_vec(), 0, &said, &world);
     let Some(down_frame::Content::InSync(sync)) = first.content else { panic!() };
     assert_eq!(sync.seen, [of(Kind::Node, "9"), of(Kind::Secret, "7")]);
+}
+
+#[test]
+fn an_object_brings_along_how_far_its_kind_was_seen_where_that_is_news() {
+    let of = |kind: Kind, version: &str| KindVersion {
+        kind: kind.name().to_owned(),
+        resource_version: version.to_owned(),
+    };
+    let mut world = World { seen: vec![of(Kind::Pod, "5"), of(Kind::Secret, "7")], ..World::default() };
+    let said = [of(Kind::Pod, "5")];
+    let (mut session, first) = Session::open(agreed(), &[1; 16], 1, &said, &world);
+    Edge::default().answer(first, &mut session, &world);
+    let sent = |session: &mut Session, world: &World| -> Vec<String> {
+        let frames = session.pump(world, Elapsed::default());
+        #[expect(clippy::wildcard_enum_match_arm, reason = "only objects are looked at")]
+        let seen = frames.into_iter().filter_map(|out| match out.frame.content.unwrap() {
+            down_frame::Content::Upsert(upsert) => Some(format!("{} {}", upsert.uid, upsert.seen)),
+            down_frame::Content::Delete(delete) => Some(format!("{} {}", delete.uid, delete.seen)),
+            _ => None,
+        });
+        seen.collect()
+    };
+    let put = [(Kind::Secret, "s1"), (Kind::Secret, "s2"), (Kind::Pod, "p")];
+    session.changed(put.map(|(kind, uid)| world.put(kind, uid, "1")));
+    assert_eq!(sent(&mut session, &world), ["s1 7", "s2 ", "p "], "the edge said that it saw the pods");
+    let key = (Kind::Pod, Arc::from("p"));
+    world.objects.remove(&key);
+    world.seen[0] = of(Kind::Pod, "9");
+    session.changed([key]);
+    assert_eq!(sent(&mut session, &world), ["p 9"]);
 }
 
 #[test]

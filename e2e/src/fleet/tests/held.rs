@@ -12,6 +12,7 @@ fn upsert(frame: u64, kind: Kind, uid: &str, text: &str) -> DownFrame {
         uid: uid.to_owned(),
         version: Version::of(text.as_bytes()).to_vec(),
         body: Some(Body::pack(text.as_bytes()).unwrap()),
+        seen: String::new(),
     }
     .into()
 }
@@ -41,7 +42,8 @@ fn what_is_applied_counts_and_is_acknowledged_once() {
         [
             upsert(1, Kind::ConfigMap, "a", "{\"a\":1}"),
             upsert(2, Kind::Secret, "b", "{\"b\":2}"),
-            Delete { frame: 3, kind: "ConfigMap".to_owned(), uid: "a".to_owned() }.into(),
+            Delete { frame: 3, kind: "ConfigMap".to_owned(), uid: "a".to_owned(), seen: String::new() }
+                .into(),
             SyncPoint { frame: 4, digest: digest.to_vec(), count: 1, seen: Vec::new() }.into(),
         ],
     );

@@ -17,7 +17,7 @@ enum Op {
 
 fn ops() -> impl Strategy<Value = Vec<Op>> {
     let kind = prop::sample::select(vec![Kind::Pod, Kind::ConfigMap, Kind::Secret, Kind::Service]);
-    let op = (kind, 0_u8..3, 0_u8..3, 0_u8..10).prop_map(|(kind, uid, value, what)| {
+    let op = (kind, 0_u8..3, 0_u8..3, 0_u8..11).prop_map(|(kind, uid, value, what)| {
         let uid = format!("{kind}-{uid}");
         let body = format!("{{\"v\":{value}}}");
         match what {
@@ -25,6 +25,9 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
             5..=6 => Op::Change(delete(kind, &uid)),
             7 => Op::Change(reject(kind.name(), &uid, Version::of(body.as_bytes()))),
             8 => Op::Retire(uid),
+            9 => {
+                Op::Change(Change::Seen { kind: kind.name().to_owned(), resource_version: value.to_string() })
+            }
             _ => Op::Reopen,
         }
     });
@@ -36,6 +39,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
 struct Model {
     held: BTreeMap<(String, String), (Version, bool)>,
     bodies: BTreeMap<(String, String), Vec<u8>>,
+    seen: BTreeMap<String, String>,
 }
 
 impl Model {
@@ -56,6 +60,9 @@ impl Model {
             Change::Reject { kind, uid, version, .. } => {
                 self.held.insert((kind.clone(), uid.clone()), (*version, true));
             }
+            Change::Seen { kind, resource_version } => {
+                self.seen.insert(kind.clone(), resource_version.clone());
+            }
         }
     }
 
@@ -74,6 +81,7 @@ impl Model {
             .map(|Held { kind, uid, version, rejected }| ((kind, uid), (version, rejected.is_some())))
             .collect();
         assert_eq!(held, self.held);
+        assert_eq!(store.meta().seen.into_iter().collect::<BTreeMap<_, _>>(), self.seen);
         let digest =
             self.held.iter().fold(Digest::EMPTY, |sum, ((kind, uid), (v, _))| sum.with(kind, uid, *v));
         assert_eq!(store.digest(), (digest, u32::try_from(self.held.len()).unwrap()));
@@ -203,4 +211,17 @@ async fn watchers_of_a_kind_hear_of_that_kind_only() {
     fixture.store.sync_point(vec![("Pod".to_owned(), "7".to_owned())]).await.unwrap();
     assert!(!pods.has_changed().unwrap() && !secrets.has_changed().unwrap());
     assert_eq!(fixture.store.meta().seen, [("Pod".to_owned(), "7".to_owned())]);
+}
+
+#[tokio::test]
+async fn how_far_a_kind_was_seen_is_kept_with_the_object_that_came() {
+    let mut fixture = fixture();
+    let seen = |version: &str| Change::Seen { kind: "Pod".to_owned(), resource_version: version.to_owned() };
+    let applied = fixture.store.apply(vec![seen("7"), upsert(Kind::Pod, "p", "u", "{}")]).await.unwrap();
+    assert_eq!((applied.count, applied.changed), (1, 1));
+    assert_eq!(fixture.store.meta().seen, [("Pod".to_owned(), "7".to_owned())]);
+    fixture.store.apply(vec![seen("9"), delete(Kind::Pod, "u")]).await.unwrap();
+    drop(std::mem::replace(&mut fixture.store, super::fixture().store));
+    fixture.store = open(fixture.dir.path(), &fixture.clock).store;
+    assert_eq!(fixture.store.meta().seen, [("Pod".to_owned(), "9".to_owned())]);
 }

@@ -47,7 +47,8 @@ impl Session<'_> {
         }
         if !changes.is_empty() {
             self.uplink().applied = None;
-            let (count, since) = (changes.len(), self.clock().elapsed());
+            let count = changes.iter().filter(|change| !matches!(change, Change::Seen { .. })).count();
+            let since = self.clock().elapsed();
             let changes: Arc<[Change]> = changes.into();
             self.insist("apply what the cloud sent", || self.store().apply(Arc::clone(&changes))).await?;
             self.sync.metrics.applied(count, rejected.len(), self.clock().elapsed().since(since));

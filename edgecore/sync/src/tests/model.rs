@@ -82,6 +82,7 @@ impl Cloud {
                 uid: format!("u{n}"),
                 version: Version::of(&text).to_vec(),
                 body: Some(Body::pack(&sent).unwrap()),
+                seen: String::new(),
             }
             .into(),
         );
@@ -89,7 +90,9 @@ impl Cloud {
 
     fn delete(&mut self, kind: &str, uid: &str) {
         let frame = self.number();
-        self.queue.push_back(Delete { frame, kind: kind.to_owned(), uid: uid.to_owned() }.into());
+        self.queue.push_back(
+            Delete { frame, kind: kind.to_owned(), uid: uid.to_owned(), seen: String::new() }.into(),
+        );
     }
 
     fn point(&mut self) {

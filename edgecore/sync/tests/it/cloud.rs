@@ -209,6 +209,7 @@ pub(crate) fn upsert(frame: u64, kind: &str, name: &str, value: &str) -> Upsert 
     let metadata = serde_json::json!({"name": name, "namespace": "default", "uid": format!("uid-{name}")});
     let text = wire::canonical(&serde_json::json!({"metadata": metadata, "value": value})).unwrap();
     Upsert {
+        seen: String::new(),
         frame,
         kind: kind.to_owned(),
         namespace: "default".to_owned(),

@@ -153,7 +153,7 @@ async fn what_was_applied_before_a_cut_is_told_in_the_next_hello() {
     assert_eq!((hello.digest, hello.count), (digest(std::slice::from_ref(&pod)).to_vec(), 1));
     assert_eq!((hello.last_epoch, hello.cluster_id.as_str()), (1, "cluster-1"));
     // Numbers begin anew with each session.
-    session.send(wire::Delete { frame: 1, kind: "Pod".to_owned(), uid: pod.uid }).await;
+    session.send(wire::Delete { frame: 1, kind: "Pod".to_owned(), uid: pod.uid, seen: String::new() }).await;
     assert_eq!(session.wait_for(pick!(Ack)).await.frame, 1);
     // Marked, not gone: whoever runs it takes it away.
     let left = edge.store.objects(Kind::Pod).unwrap();

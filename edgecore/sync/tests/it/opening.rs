@@ -17,7 +17,9 @@ async fn another_cluster_is_refused_and_nothing_is_adopted_or_deleted() {
     assert_eq!(hello.cluster_id, "cluster-1");
     // The store was restored from a backup of another cluster, say, and this replica does not look at Hello.
     taken.send(welcome("cluster-2")).await;
-    taken.send(wire::Delete { frame: 1, kind: "Pod".to_owned(), uid: "uid-p".to_owned() }).await;
+    taken
+        .send(wire::Delete { frame: 1, kind: "Pod".to_owned(), uid: "uid-p".to_owned(), seen: String::new() })
+        .await;
     edge.phase(Phase::Refused).await;
     assert!(edge.status.get().reason.contains("cluster-2"));
     assert_eq!(edge.store.digest(), before);

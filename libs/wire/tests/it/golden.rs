@@ -152,8 +152,10 @@ fn downs() -> Vec<(&'static str, DownFrame)> {
         uid: "u".into(),
         version: vec![7; 16],
         body: Some(body()),
+        seen: String::new(),
     };
     let by_dictionary = Upsert { body: Some(body_by_dictionary()), ..upsert.clone() };
+    let delete = Delete { frame: 2, kind: "Pod".into(), uid: "u".into(), seen: String::new() };
     let failure = call_reply::Failure { status: 403, reason: "why".into() };
     vec![
         ("welcome", welcome().into()),
@@ -164,8 +166,8 @@ fn downs() -> Vec<(&'static str, DownFrame)> {
         ),
         ("in-sync", InSync { digest: vec![8; 16], seen: seen() }.into()),
         ("want-inventory", WantInventory::default().into()),
-        ("upsert", upsert.into()),
-        ("delete", Delete { frame: 2, kind: "Pod".into(), uid: "u".into() }.into()),
+        ("upsert", upsert.clone().into()),
+        ("delete", delete.clone().into()),
         ("sync-point", SyncPoint { frame: 3, digest: vec![9; 16], count: 4, seen: seen() }.into()),
         ("heartbeat-ack", HeartbeatAck { seq: 1, digest: vec![10; 16] }.into()),
         ("report-ack", ReportAck { ids: vec![5, 6] }.into()),
@@ -179,6 +181,8 @@ fn downs() -> Vec<(&'static str, DownFrame)> {
         ("want-inventory-in-buckets", WantInventory { buckets: 28, wanted: vec![3, 27] }.into()),
         ("welcome-as-said", Welcome { epoch: 8, as_said: true, ..Welcome::default() }.into()),
         ("upsert-by-dictionary", by_dictionary.into()),
+        ("upsert-seen", Upsert { seen: "43".into(), ..upsert }.into()),
+        ("delete-seen", Delete { seen: "44".into(), ..delete }.into()),
     ]
 }
 
