@@ -1,13 +1,14 @@
 //! edgecore killed again and again, and the main job on every containerd.
 
-use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use skerry_e2e::host;
 
-use crate::world::{EDGE, World, web};
+use crate::equal::{Web, equal};
+use crate::ledger::{self, account, crash, delivered};
+use crate::world::{EDGE, World, soak, web};
 
 const KILLS: u32 = 50;
 
@@ -15,6 +16,13 @@ const KILLS: u32 = 50;
 struct Dice(u64);
 
 impl Dice {
+    fn new() -> Self {
+        let seed = std::env::var_os("SKERRY_SEED").and_then(|seed| seed.to_str()?.parse().ok());
+        let seed = seed.unwrap_or_else(|| u64::from(std::process::id()));
+        host::progress(&format!("SKERRY_SEED={seed}"));
+        Self(seed)
+    }
+
     fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % bound
@@ -23,57 +31,89 @@ impl Dice {
 
 #[test]
 fn fifty_kills_of_edgecore_while_objects_change_end_in_equal_states() {
-    let seed = std::env::var_os("SKERRY_SEED")
-        .and_then(|seed| seed.to_str()?.parse().ok())
-        .unwrap_or_else(|| u64::from(std::process::id()));
-    host::progress(&format!("SKERRY_SEED={seed}"));
+    let mut dice = Dice::new();
     let world = World::new("kills");
     world.apply(&web("web", 3, EDGE));
     world.apply(&web("swings", 1, EDGE));
     let steady = world.ready("app=web", 3);
     let containers = World::containers(&world.edge, &steady);
 
-    let done = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let changes = scope.spawn(|| change_until(&world, &done));
-        // Set however this ends, or a failed kill would leave the changes going for ever.
-        let ending = Ending(&done);
-        let mut dice = Dice(seed);
+    while_objects_change(&world, || {
         for _ in 0..KILLS {
             // The random moment is the point of the test, not a wait for something.
             std::thread::sleep(Duration::from_millis(dice.below(400)));
             world.edge.kill().unwrap();
             world.edge.start().unwrap();
         }
-        drop(ending);
-        changes.join().unwrap().unwrap();
     });
 
     world.kubectl(&["scale", "deployment", "swings", "--replicas=2"]).unwrap();
     world.kubectl(&["patch", "configmap", "web-page", "-p", r#"{"data":{"index.html":"last\n"}}"#]).unwrap();
     let swings = world.ready("app=swings", 2);
     world.ready("app=web", 3);
-    world.wait("the edge runs exactly what the cluster shows", || {
-        let pods = [world.pods("app=web"), world.pods("app=swings")].concat();
-        let wanted: BTreeSet<_> =
-            pods.iter().map(|pod| (pod.uid.clone(), pod.containers["httpd"].clone())).collect();
-        let running = world.edge.containers()?.into_iter().filter(|container| container.name == "httpd");
-        let running: BTreeSet<_> = running.map(|container| (container.pod_uid, container.id)).collect();
-        ensure!(running == wanted, "{running:?} run, {wanted:?} are wanted");
-        Ok(true)
-    });
-    world.wait("the last page on every steady pod", || {
-        for pod in &steady {
-            let page = world.edge.exec_in(&pod.containers["httpd"], &["cat", "/www/index.html"])?;
-            ensure!(page == "last\n", "{} holds {page:?}", pod.name);
-        }
-        Ok(true)
-    });
+    world.wait("equal states", || equal(&world, &ended(3)));
     assert_eq!(World::containers(&world.edge, &steady), containers, "no container was restarted by a kill");
     assert!(world.pods("app=web").iter().all(|pod| pod.restarts == 0));
     for pod in &swings {
         assert_eq!(pod.restarts, 0, "{}: {}", pod.name, pod.object["status"]["containerStatuses"]);
     }
+}
+
+/// What the last changes of a test here leave: these, and what [`change_until`] scaled.
+fn ended(steady: usize) -> [Web<'static>; 2] {
+    [
+        Web { name: "web", replicas: steady, page: "last\n" },
+        Web { name: "swings", replicas: 2, page: "one\n" },
+    ]
+}
+
+/// Kills of either side, and losses of power, at once with changes and with pods that crash: 100 and 10, or ten times as many
+/// as a soak.
+#[test]
+fn kills_of_either_side_and_power_cuts_under_load_lose_nothing() {
+    let mut dice = Dice::new();
+    let world = World::new("kills-and-cuts");
+    let before = account(&world.edge, "events").unwrap();
+    world.apply(&web("web", 2, EDGE));
+    world.apply(&web("swings", 1, EDGE));
+    world.ready("app=web", 2);
+    crash(&world);
+    let cuts = if soak() { 100 } else { 10 };
+    while_objects_change(&world, || {
+        for _ in 0..cuts {
+            for _ in 0..10 {
+                // The random moment is the point of the test, not a wait for something.
+                std::thread::sleep(Duration::from_millis(dice.below(300)));
+                if dice.below(2) == 0 {
+                    world.edge.kill().unwrap();
+                    world.edge.start().unwrap();
+                } else {
+                    world.lab.kill_cloud(None).unwrap();
+                    world.lab.start_cloud(None).unwrap();
+                }
+            }
+            world.edge.power_off().unwrap();
+            world.edge.power_on().unwrap();
+        }
+    });
+    world.kubectl(&["scale", "deployment", "swings", "--replicas=2"]).unwrap();
+    world.kubectl(&["patch", "configmap", "web-page", "-p", r#"{"data":{"index.html":"last\n"}}"#]).unwrap();
+    world.wait("equal states", || equal(&world, &ended(2)));
+    world.wait("all delivered, once", || delivered(&world, &before));
+    world.edge.exec(&["rm", "-rf", ledger::RUNS]).unwrap();
+}
+
+/// Does something while [`change_until`] goes on.
+fn while_objects_change(world: &World, work: impl FnOnce()) {
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let changes = scope.spawn(|| change_until(world, &done));
+        // Set however this ends, or a failed kill would leave the changes going for ever.
+        let ending = Ending(&done);
+        work();
+        drop(ending);
+        changes.join().unwrap().unwrap();
+    });
 }
 
 /// Says that it is over when it goes.

@@ -14,11 +14,11 @@ use crate::world::{EDGE, World};
 /// Pods that crash, each time with a few events.
 const PODS: [&str; 3] = ["crash-0", "crash-1", "crash-2"];
 /// Where each of them leaves a line per run.
-const RUNS: &str = "/var/lib/skerry-runs";
+pub(crate) const RUNS: &str = "/var/lib/skerry-runs";
 
 /// The accounts of one stream, as `edgecore status --json` tells them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Account {
+pub(crate) struct Account {
     produced: u64,
     delivered: u64,
     superseded: u64,
@@ -59,7 +59,7 @@ fn status(edge: &Edge) -> Result<(String, BTreeMap<String, Account>)> {
     Ok((state.to_owned(), accounts))
 }
 
-fn account(edge: &Edge, stream: &str) -> Result<Account> {
+pub(crate) fn account(edge: &Edge, stream: &str) -> Result<Account> {
     let (_, mut accounts) = status(edge)?;
     accounts.remove(stream).with_context(|| format!("no stream {stream}"))
 }
@@ -74,7 +74,7 @@ fn told(world: &World) -> Result<u64> {
 }
 
 /// Starts the pods that crash, and waits until each has run twice.
-fn crash(world: &World) {
+pub(crate) fn crash(world: &World) {
     world.edge.exec(&["rm", "-rf", RUNS]).unwrap();
     for name in PODS {
         world.apply(&include_str!("manifests/crashing.yaml").replace("NAME", name).replace("NODE", EDGE));
@@ -112,16 +112,20 @@ impl Shown {
 
 /// Waits until nothing is queued, and the cluster shows each event that was delivered, once; none was lost since.
 fn all_delivered(world: &World, before: &Account) {
-    world.wait("everything delivered", || {
-        let (state, accounts) = status(&world.edge)?;
-        let queued: Vec<_> = accounts.iter().map(|(name, account)| (name, account.queued)).collect();
-        ensure!(accounts.values().all(|account| account.queued == 0), "{state}: queued {queued:?}");
-        let now = accounts.get("events").context("no events")?;
-        ensure!(now.lost() == before.lost(), "events were lost: {now:?}");
-        let (delivered, shown) = (now.delivered - before.delivered, told(world)?);
-        ensure!(delivered == shown, "{delivered} events delivered, {shown} shown");
-        Ok(true)
-    });
+    world.wait("everything delivered", || delivered(world, before));
+}
+
+/// Nothing is queued, and the cluster shows each event that was delivered since, once; none was lost. The error says what
+/// is not so.
+pub(crate) fn delivered(world: &World, before: &Account) -> Result<bool> {
+    let (state, accounts) = status(&world.edge)?;
+    let queued: Vec<_> = accounts.iter().map(|(name, account)| (name, account.queued)).collect();
+    ensure!(accounts.values().all(|account| account.queued == 0), "{state}: queued {queued:?}");
+    let now = accounts.get("events").context("no events")?;
+    ensure!(now.lost() == before.lost(), "events were lost: {now:?}");
+    let (delivered, shown) = (now.delivered - before.delivered, told(world)?);
+    ensure!(delivered == shown, "{delivered} events delivered, {shown} shown");
+    Ok(true)
 }
 
 #[test]

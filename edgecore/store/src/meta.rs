@@ -147,12 +147,11 @@ impl Work<'_> {
     /// has, or knows that the cluster itself went back.
     pub(crate) fn note_seen(&mut self, kind: &str, version: &str) {
         let seen = &mut self.state.meta.seen;
-        match seen.iter_mut().find(|(known, _)| known == kind) {
-            Some((_, known)) => version.clone_into(known),
-            None => {
-                seen.push((kind.to_owned(), version.to_owned()));
-                seen.sort();
-            }
+        if let Some((_, known)) = seen.iter_mut().find(|(known, _)| known == kind) {
+            version.clone_into(known);
+        } else {
+            seen.push((kind.to_owned(), version.to_owned()));
+            seen.sort();
         }
     }
 }

@@ -187,6 +187,7 @@ impl Sync {
             Ok(connection) => connection,
             Err(error) => return Ok(self.unconnected(&error)),
         };
+        self.metrics.attempt("connected");
         let (end, open) = Session::run(self, endpoint, connection, shutdown).await;
         self.metrics.session(end.name());
         let outcome = self.outcome(&end, open);
@@ -199,10 +200,12 @@ impl Sync {
     fn unconnected(&self, error: &link::ConnectError) -> Outcome {
         match error {
             link::ConnectError::NoAnswer { .. } => {
+                self.metrics.attempt("no_answer");
                 self.note(Phase::Disconnected, &error.to_string());
                 Outcome::NoAnswer
             }
             link::ConnectError::Refused { retry_after, .. } => {
+                self.metrics.attempt("refused");
                 self.note(Phase::Refused, &error.to_string());
                 Outcome::Refused(*retry_after)
             }

@@ -21,6 +21,7 @@ type StreamLabel = [(&'static str, String); 1];
 /// Counters of sync. Clones are one and the same.
 #[derive(Debug, Clone)]
 pub struct Metrics {
+    attempts: Family<Label, Counter>,
     sessions: Family<Label, Counter>,
     changes: Family<Label, Counter>,
     mismatches: Counter,
@@ -33,6 +34,7 @@ pub struct Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         Self {
+            attempts: Family::default(),
             sessions: Family::default(),
             changes: Family::default(),
             mismatches: Counter::default(),
@@ -49,6 +51,11 @@ impl Default for Metrics {
 impl Metrics {
     /// Registers all of them, and the link's state and the store's accounts, which are read when asked for.
     pub fn register(&self, registry: &mut Registry, status: &LinkStatus, store: &Store) {
+        registry.register(
+            "skerry_link_attempts",
+            "Attempts to connect by what came of them",
+            self.attempts.clone(),
+        );
         registry.register("skerry_link_sessions", "Sessions by how they ended", self.sessions.clone());
         registry.register(
             "skerry_sync_changes",
@@ -78,6 +85,10 @@ impl Metrics {
         );
         let (status, store) = (status.clone(), store.clone());
         registry.register_collector(Box::new(Collected { status, store }));
+    }
+
+    pub(crate) fn attempt(&self, result: &'static str) {
+        self.attempts.get_or_create(&[("result", result)]).inc();
     }
 
     pub(crate) fn session(&self, end: &'static str) {
