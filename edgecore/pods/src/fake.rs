@@ -23,10 +23,12 @@ pub struct World {
     pub containers: Vec<(Container, ContainerDetail)>,
     /// Images that are not on the node and cannot be pulled.
     pub missing_images: BTreeSet<String>,
-    /// Images whose pull never ends.
+    /// Images whose pull does not end as long as they are here.
     pub hanging_images: BTreeSet<String>,
     /// Answers of commands by their first word; others succeed.
     pub commands: BTreeMap<String, i32>,
+    /// No sandbox can be made.
+    pub no_sandboxes: bool,
     /// The network of a sandbox cannot be given back.
     pub torn_network: bool,
     /// It does not answer.
@@ -275,7 +277,13 @@ impl Runtime for Fake {
     }
 
     async fn run_sandbox(&self, spec: &SandboxSpec) -> Result<SandboxId, RuntimeError> {
-        self.ask(|world| Ok(world.run_sandbox(spec)))
+        self.ask(|world| {
+            if world.no_sandboxes {
+                world.calls.push(format!("no sandbox {}", spec.pod_uid));
+                return Err(RuntimeError::Failed("no network".to_owned()));
+            }
+            Ok(world.run_sandbox(spec))
+        })
     }
 
     async fn stop_sandbox(&self, id: &SandboxId) -> Result<(), RuntimeError> {
@@ -346,9 +354,12 @@ impl Runtime for Fake {
         _auth: &[PullAuth],
         _sandbox: &SandboxSpec,
     ) -> Result<Image, RuntimeError> {
-        let hangs = self.ask(|world| Ok(world.hanging_images.contains(name)))?;
-        if hangs {
-            std::future::pending::<()>().await;
+        loop {
+            let changed = self.changed.notified();
+            if !self.ask(|world| Ok(world.hanging_images.contains(name)))? {
+                break;
+            }
+            changed.await;
         }
         self.ask(|world| {
             if world.missing_images.contains(name) {

@@ -156,7 +156,8 @@ impl<R: Runtime> Engine<R> {
     pub(super) fn wake(&self) -> Elapsed {
         let longest = self.shared.clock.elapsed().plus(Alive::longest_sleep());
         let look = (self.look_wanted && self.known.is_some()).then_some(self.next_look);
-        let pods = self.pods.values().flat_map(|entry| [entry.wake, entry.refresh_due()]).flatten();
+        let pods =
+            self.pods.values().flat_map(|entry| [entry.wake, entry.refresh_due(self.looked)]).flatten();
         let pods = pods.filter(|_| self.seen).min();
         [look, pods, self.disk_again].into_iter().flatten().fold(longest, Elapsed::min)
     }

@@ -132,10 +132,11 @@ impl Entry {
         self.dirty = true;
     }
 
-    /// When its files are to be brought up to date, where that can be done.
-    pub(super) fn refresh_due(&self) -> Option<Elapsed> {
-        let can = self.busy.is_none() && !self.refreshing && self.desired.is_some() && self.view.is_some();
-        self.refresh_at.filter(|_| can)
+    /// When its files are to be brought up to date, where that can be done: `looked` is the last look, and what was seen
+    /// before its last steps ended says nothing of what they left.
+    pub(super) fn refresh_due(&self, looked: u64) -> Option<Elapsed> {
+        let rests = self.busy.is_none() && !self.refreshing && looked >= self.need_look;
+        self.refresh_at.filter(|_| rests && self.desired.is_some() && self.view.is_some())
     }
 
     /// It is only known because the runtime holds something of it.

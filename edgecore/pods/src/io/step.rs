@@ -69,7 +69,7 @@ impl<R: Runtime> Engine<R> {
                 }
             }
             if refresh && self.disk_again.is_none() {
-                bring_up_to_date(&self.shared, &self.group, &self.outputs.messages, uid, entry);
+                bring_up_to_date(&self.shared, &self.group, &self.outputs.messages, self.looked, uid, entry);
             }
         }
         if self.synced && !self.swept {
@@ -231,17 +231,22 @@ fn bring_up_to_date<R: Runtime>(
     shared: &Arc<Shared<R>>,
     group: &kit::tasks::Group,
     messages: &mpsc::Sender<Message>,
+    looked: u64,
     uid: &str,
     entry: &mut Entry,
 ) {
-    if entry.refreshing || entry.busy.is_some() {
-        // The time stays due, and the end of that wakes the loop.
+    if entry.refresh_due(looked).is_none() {
+        // The time stays due, and the end of what is under way, or the look after it, wakes the loop.
         return;
     }
     let (Some(desired), Some(view)) = (&entry.desired, &entry.view) else { return };
     entry.refresh_at = None;
-    let runs = view.sandbox().is_some() && !desired.deleting && entry.history.verdict.is_none();
-    if !runs {
+    if desired.deleting || entry.history.verdict.is_some() {
+        return;
+    }
+    if view.sandbox().is_none() {
+        // Nobody sees them now. Whoever starts next shall not see the old ones.
+        entry.memory.prepared = false;
         return;
     }
     let ips = view.sandbox().map(|sandbox| sandbox.ips.clone()).unwrap_or_default();

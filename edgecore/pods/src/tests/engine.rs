@@ -274,6 +274,56 @@ async fn a_missing_config_map_holds_its_pod_until_it_comes_and_a_change_is_seen_
 }
 
 #[tokio::test]
+async fn a_config_map_that_changes_while_its_pod_starts_is_seen() {
+    let node = Node::new();
+    let spec = |image: &str| {
+        json!({"containers": [{"name": "c", "image": image, "volumeMounts": [{"name": "v", "mountPath": "/v"}]}],
+            "volumes": [{"name": "v", "configMap": {"name": "m", "defaultMode": 420}}]})
+    };
+    let map = |value: &str| json!({"metadata": {"name": "m", "namespace": "ns"}, "data": {"k": value}});
+    let holds = |node: &Node, uid: &str, value: &str| {
+        std::fs::read_to_string(node.dir.path().join(format!("pods/{uid}/volumes/v/k")))
+            .is_ok_and(|k| k == value)
+    };
+    node.apply(Kind::ConfigMap, "m1", "m", map("old")).await;
+    node.runtime.world(|world| world.hanging_images.insert("slow".to_owned()));
+    node.pod("u", "p", spec("slow")).await;
+    node.pod("w", "witness", spec("img:1")).await;
+    node.until("both have their files", |node| {
+        holds(node, "u", "old") && node.phase("w") == "Running" && node.calls().is_empty()
+    })
+    .await;
+    node.apply(Kind::ConfigMap, "m1", "m", map("new")).await;
+    node.until("the engine took the change", |node| holds(node, "w", "new")).await;
+    node.runtime.world(|world| world.hanging_images.clear());
+    node.until("running", |node| node.phase("u") == "Running").await;
+    node.until("changed", |node| holds(node, "u", "new")).await;
+}
+
+#[tokio::test]
+async fn a_config_map_that_changes_between_two_sandboxes_is_seen() {
+    let node = Node::new();
+    let spec = json!({"containers": [{"name": "c", "image": "img:1", "volumeMounts": [{"name": "v", "mountPath": "/v"}]}],
+        "volumes": [{"name": "v", "configMap": {"name": "m", "defaultMode": 420}}]});
+    let map = |value: &str| json!({"metadata": {"name": "m", "namespace": "ns"}, "data": {"k": value}});
+    node.apply(Kind::ConfigMap, "m1", "m", map("old")).await;
+    node.pod("u", "p", spec).await;
+    node.until("running", |node| node.phase("u") == "Running").await;
+    node.runtime.world(|world| {
+        world.no_sandboxes = true;
+        let id = world.sandboxes[0].id.clone();
+        world.stop_sandbox(&id);
+    });
+    node.until("tried", |node| node.calls().iter().any(|call| call.starts_with("no sandbox"))).await;
+    node.apply(Kind::ConfigMap, "m1", "m", map("new")).await;
+    node.idle().await;
+    node.runtime.world(|world| world.no_sandboxes = false);
+    node.until("runs again", |node| node.runs("u") == 1).await;
+    let file = node.dir.path().join("pods/u/volumes/v/k");
+    node.until("changed", |_| std::fs::read_to_string(&file).is_ok_and(|k| k == "new")).await;
+}
+
+#[tokio::test]
 async fn a_container_starts_again_with_the_files_that_were_there_when_their_source_lost_a_key() {
     let node = Node::new();
     let spec = json!({"containers": [{"name": "c", "image": "img:1",
