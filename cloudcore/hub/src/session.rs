@@ -50,7 +50,7 @@ pub trait Desired {
     fn has_all_pods(&self) -> bool;
     /// The resourceVersions the set was read at.
     fn seen(&self) -> Vec<KindVersion>;
-    /// The one of a kind; empty where it is not known.
+    /// The one of a kind, as new at least as whatever was taken of it before; empty where it is not known.
     fn seen_of(&self, kind: Kind) -> String;
 }
 
@@ -80,7 +80,7 @@ impl Desired for Subscription {
     }
 
     fn seen_of(&self, kind: Kind) -> String {
-        self.index().seen_of(kind).map(|version| version.to_string()).unwrap_or_default()
+        self.index().seen_at_most(kind).map(|version| version.to_string()).unwrap_or_default()
     }
 }
 
@@ -125,7 +125,8 @@ pub struct Session {
     /// known before.
     podless: bool,
     drifts: u64,
-    /// Up to which resourceVersion of each kind the edge knows that the cloud has seen it.
+    /// Up to which resourceVersion of each kind the edge knows for sure that the cloud has seen it: by its `Hello`, and by
+    /// the objects of this session. What a `SyncPoint` says an edge keeps only where the digests agree.
     told_seen: BTreeMap<Kind, String>,
     /// What could not be sent at the last pump.
     lacking: Vec<Arc<Object>>,

@@ -80,18 +80,23 @@ impl Index {
         self.state().is_unreadable(kind, uid)
     }
 
-    /// The resourceVersions up to which each kind was seen.
+    /// The resourceVersions beyond which nothing of each kind was seen: what an edge is told, so that it never knows less
+    /// than what it was sent.
     pub fn seen(&self) -> Vec<KindVersion> {
         let state = self.state();
-        let version = |kind: Kind| state.kind(kind).resource_version.to_string();
-        KINDS
-            .into_iter()
-            .map(|kind| KindVersion { kind: kind.name().to_owned(), resource_version: version(kind) })
-            .filter(|seen| !seen.resource_version.is_empty())
-            .collect()
+        let of = |kind: Kind| {
+            let resource_version = state.kind(kind).seen_at_most()?.to_string();
+            Some(KindVersion { kind: kind.name().to_owned(), resource_version })
+        };
+        KINDS.into_iter().filter_map(of).collect()
     }
 
-    /// The resourceVersion up to which a kind was seen; `None` where it is unknown or no number.
+    /// The one of a kind; `None` where it is unknown or no number.
+    pub fn seen_at_most(&self, kind: Kind) -> Option<u128> {
+        self.state().kind(kind).seen_at_most()
+    }
+
+    /// The resourceVersion up to which all of a kind was seen; `None` where it is unknown or no number.
     pub fn seen_of(&self, kind: Kind) -> Option<u128> {
         self.state().kind(kind).resource_version.parse().ok()
     }
@@ -275,6 +280,10 @@ impl Observer for KindObserver {
             self.index.shared.node_deleted.notify_one();
         }
         self.index.shared.progress.notify_waiters();
+    }
+
+    fn coming(&self, resource_version: &str) {
+        self.index.state().coming(self.kind, resource_version);
     }
 
     fn progressed(&self, resource_version: &str) {

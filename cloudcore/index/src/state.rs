@@ -31,7 +31,17 @@ pub(crate) struct KindState {
     unnamed: bool,
     /// The watch runs.
     healthy: bool,
+    /// Everything up to here was seen.
     pub(crate) resource_version: Box<str>,
+    /// Nothing newer than this was seen.
+    coming: Box<str>,
+}
+
+impl KindState {
+    /// Nothing newer than this was seen; `None` where it is unknown or no number.
+    pub(crate) fn seen_at_most(&self) -> Option<u128> {
+        self.resource_version.parse().ok().max(self.coming.parse().ok())
+    }
 }
 
 /// The index.
@@ -199,8 +209,15 @@ impl State {
         }
     }
 
+    /// What comes next is as new as this at most.
+    pub(crate) fn coming(&mut self, kind: Kind, version: &str) {
+        self.kind_mut(kind).coming = version.into();
+    }
+
     pub(crate) fn progressed(&mut self, kind: Kind, version: &str) {
-        self.kind_mut(kind).resource_version = version.into();
+        let state = self.kind_mut(kind);
+        state.resource_version = version.into();
+        state.coming = version.into();
     }
 
     /// Deletes that were held back may go on now.

@@ -51,6 +51,9 @@ pub trait Observer: Send + Sync + 'static {
     /// A list is complete: whatever is not among these UIDs is gone. `None` where the UID of an item is not known for
     /// sure, so that absence is not known.
     fn listed(&self, seen: Option<&BTreeSet<String>>);
+    /// What is told until the next [`Observer::progressed`] may be as new as this resourceVersion: an upper bound, said
+    /// before, where that one is a lower bound, said afterwards.
+    fn coming(&self, _resource_version: &str) {}
     /// Everything up to this resourceVersion was seen.
     fn progressed(&self, resource_version: &str);
     /// Listing or watching fails.

@@ -68,13 +68,17 @@ fn is_ready(number: i32) -> bool {
 
 /// containerd's reason for a container whose start failed.
 const START_ERROR: &str = "StartError";
-/// How its message says that it was the caller of the start who went away: the words of Go's `context.Canceled`.
-const CALLER_GONE: &str = "context canceled";
+/// How its message says that it was the caller of the start who went away: the words of Go's `context.Canceled`, or those of
+/// a helper (the shim's, or runc) that containerd killed because of that. What ends for the container's own sake, also for
+/// its memory limit, has other words.
+const CALLER_GONE: [&str; 2] = ["context canceled", "signal: killed"];
 
-/// The runtime called the start off, since whoever asked for it was gone. A start that failed for the container's own
+/// The runtime called the start off, since whoever asked for it was gone, or did not wait any longer. A start that failed for the container's own
 /// sake, such as a command that is not there, says so in other words, and is a run that failed.
 fn called_off(seen: &cri::ContainerStatus) -> bool {
-    seen.started_at == 0 && seen.reason == START_ERROR && seen.message.contains(CALLER_GONE)
+    seen.started_at == 0
+        && seen.reason == START_ERROR
+        && CALLER_GONE.iter().any(|words| seen.message.contains(words))
 }
 
 /// More of one container.
@@ -192,6 +196,9 @@ mod tests {
             ..Default::default()
         };
         assert!(detail(gone.clone()).called_off);
+        let killed =
+            "failed to create containerd task: failed to start shim: start failed: : signal: killed: unknown";
+        assert!(detail(cri::ContainerStatus { message: killed.to_owned(), ..gone.clone() }).called_off);
         let missing = "exec: \"/nowhere\": stat /nowhere: no such file or directory: unknown".to_owned();
         assert!(!detail(cri::ContainerStatus { message: missing, ..gone.clone() }).called_off);
         assert!(!detail(cri::ContainerStatus { started_at: 1, ..gone.clone() }).called_off);

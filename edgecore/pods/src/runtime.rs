@@ -139,8 +139,9 @@ pub struct ContainerDetail {
     pub state: ContainerState,
     /// When it started, nanoseconds since 1970; 0 where it never did.
     pub started_at_ns: i64,
-    /// It counts as exited, and yet nothing ran: whoever asked for its start was gone before the start was done, and
-    /// the runtime called it off. That is no run of the container, and no failure of it.
+    /// It counts as exited, and yet it never started: whoever asked for its start did not wait until that was done, and the
+    /// runtime called it off (a process that began in that very moment was killed with it). That is no run of the
+    /// container, and no failure of it.
     pub called_off: bool,
     /// When it ended, nanoseconds since 1970; 0 where it has not.
     pub finished_at_ns: i64,

@@ -68,8 +68,15 @@ async fn exchange(
     let authority = uri.authority().ok_or_else(|| unanswered(&"URL without a host"))?;
     let host = authority.host().trim_start_matches('[').trim_end_matches(']');
     let port = authority.port_u16().unwrap_or(443);
-    let dialled =
-        link::dial(host, port, proxies, CONNECT_WITHIN, ANSWER_WITHIN, &mut link::Late::default()).await;
+    let dialled = link::dial(
+        host,
+        port,
+        proxies,
+        CONNECT_WITHIN,
+        ANSWER_WITHIN,
+        &mut link::Late::new(kit::Clock::system()),
+    )
+    .await;
     let (tcp, _) = dialled.map_err(|error| unanswered(&error))?;
     let name = ServerName::try_from(host.to_owned()).map_err(|error| unanswered(&error))?;
     let stream = TlsConnector::from(tls).connect(name, tcp).await.map_err(|error| distrust(&error))?;

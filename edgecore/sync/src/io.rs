@@ -95,7 +95,7 @@ impl Sync {
     async fn forever(&self, shutdown: &Shutdown) -> Result<(), SyncError> {
         self.note_agent().await?;
         let mut network = Network::watch();
-        let mut late = Late::default();
+        let mut late = Late::new(self.clock.clone());
         let mut endpoints = self.endpoints();
         let mut reconnect = Reconnect::new(endpoints.len(), self.clock.elapsed());
         let mut place = 0;
@@ -111,11 +111,7 @@ impl Sync {
                 endpoints = now;
             }
             let wait = reconnect.next(outcome, self.clock.elapsed(), kit::random::unit());
-            let changed = network.used;
             place = self.pause(wait, &mut reconnect, &mut network).await;
-            if network.used != changed {
-                late.clear();
-            }
         }
     }
 
@@ -187,6 +183,7 @@ impl Sync {
             Ok(connection) => connection,
             Err(error) => return Ok(self.unconnected(&error)),
         };
+        late.clear();
         self.metrics.attempt("connected");
         let (end, open) = Session::run(self, endpoint, connection, shutdown).await;
         self.metrics.session(end.name());

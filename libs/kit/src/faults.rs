@@ -42,6 +42,8 @@ pub enum Fault {
     ReportAckedBeforeWrite,
     /// A journal entry is acknowledged when it arrives.
     EntryAckedBeforeWrite,
+    /// A replica writes for a session although the node's Lease names a newer one.
+    OlderEpochAccepted,
     /// Of two reports that wait for one write the older is kept.
     OlderReportKept,
     /// A body that was read for one version of an object is taken for that of another.
@@ -50,7 +52,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::AnsweredBeforeCommit,
         Self::AckedBeforeCommit,
         Self::DigestWithoutUid,
@@ -68,6 +70,7 @@ impl Fault {
         Self::CatchUpSkipped,
         Self::ReportAckedBeforeWrite,
         Self::EntryAckedBeforeWrite,
+        Self::OlderEpochAccepted,
         Self::OlderReportKept,
         Self::BodyOfAnotherVersion,
     ];

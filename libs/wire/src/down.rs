@@ -52,9 +52,9 @@ pub struct Upsert {
     /// The projection, canonical JSON.
     #[prost(message, optional, tag = "7")]
     pub body: Option<Body>,
-    /// The resourceVersion up to which the cloud had seen this kind; empty where it is the one last said of the kind, by
-    /// the `Hello` or in this session. The edge keeps it with the object: a session may end before the `SyncPoint`, and a
-    /// replica that has not seen the object yet must know that it lags.
+    /// The resourceVersion up to which the cloud had seen this kind; empty where it is the one last said of the kind by the
+    /// `Hello` or with an object of this session. The edge keeps it with the object: a session may end before the
+    /// `SyncPoint`, and a replica that has not seen the object yet must know that it lags.
     #[prost(string, tag = "8")]
     pub seen: String,
 }

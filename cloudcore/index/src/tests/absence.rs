@@ -152,3 +152,24 @@ fn a_deleted_node_is_told_once() {
     let told = runtime.block_on(index.deleted_nodes());
     assert!(told.iter().map(|name| &**name).eq(["n"]));
 }
+
+#[test]
+fn an_edge_is_told_no_less_than_what_it_may_have_been_sent() {
+    let index = Index::with_own_bodies();
+    let pods = index.observer(Kind::Pod);
+    pods.listed(Some(&BTreeSet::new()));
+    pods.progressed("99");
+    // An event is taken in steps, and a session may look between any two of them.
+    pods.coming("100");
+    assert_eq!((index.seen_of(Kind::Pod), index.seen_at_most(Kind::Pod)), (Some(99), Some(100)));
+    pods.deleted("u");
+    assert_eq!((index.seen_of(Kind::Pod), index.seen_at_most(Kind::Pod)), (Some(99), Some(100)));
+    pods.progressed("100");
+    assert_eq!((index.seen_of(Kind::Pod), index.seen_at_most(Kind::Pod)), (Some(100), Some(100)));
+    // A cluster that was put back to an earlier time: while it is listed again, what was seen before still counts.
+    pods.coming("50");
+    assert_eq!((index.seen_of(Kind::Pod), index.seen_at_most(Kind::Pod)), (Some(100), Some(100)));
+    pods.progressed("50");
+    assert_eq!((index.seen_of(Kind::Pod), index.seen_at_most(Kind::Pod)), (Some(50), Some(50)));
+    assert_eq!(index.seen()[0].resource_version, "50");
+}

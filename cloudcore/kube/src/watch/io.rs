@@ -181,6 +181,7 @@ impl<O: Observer + ?Sized> Watch<O> {
                 limit = 1;
                 continue;
             }
+            self.observer.coming(&page.resource_version);
             unnamed |= self.take(&page, &mut seen);
             if page.proceed.is_empty() {
                 break page.resource_version;
@@ -277,6 +278,7 @@ impl<O: Observer + ?Sized> Watch<O> {
         };
         let passed = match event::parse(bytes) {
             Event::Applied { raw, resource_version } => {
+                self.observer.coming(&resource_version);
                 if let Err(reason) = self.observer.applied(raw) {
                     self.malformed(&name::name(raw), &reason);
                     heal_at.get_or_insert(self.heal_time());
@@ -284,6 +286,7 @@ impl<O: Observer + ?Sized> Watch<O> {
                 resource_version
             }
             Event::Deleted { uid, resource_version } => {
+                self.observer.coming(&resource_version);
                 self.observer.deleted(&uid);
                 resource_version
             }

@@ -53,6 +53,11 @@ impl<A: Observer> Observer for Tee<A> {
         self.second.iter().for_each(|second| second.listed(seen));
     }
 
+    fn coming(&self, resource_version: &str) {
+        self.first.coming(resource_version);
+        self.second.iter().for_each(|second| second.coming(resource_version));
+    }
+
     fn progressed(&self, resource_version: &str) {
         self.first.progressed(resource_version);
         self.second.iter().for_each(|second| second.progressed(resource_version));

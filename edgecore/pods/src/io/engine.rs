@@ -156,8 +156,9 @@ impl<R: Runtime> Engine<R> {
     pub(super) fn wake(&self) -> Elapsed {
         let longest = self.shared.clock.elapsed().plus(Alive::longest_sleep());
         let look = (self.look_wanted && self.known.is_some()).then_some(self.next_look);
-        let pods =
-            self.pods.values().flat_map(|entry| [entry.wake, entry.refresh_due(self.looked)]).flatten();
+        // While the disk fails no file is brought up to date: what is due waits for it.
+        let refresh = |entry: &Entry| entry.refresh_due(self.looked).filter(|_| self.disk_again.is_none());
+        let pods = self.pods.values().flat_map(|entry| [entry.wake, refresh(entry)]).flatten();
         let pods = pods.filter(|_| self.seen).min();
         [look, pods, self.disk_again].into_iter().flatten().fold(longest, Elapsed::min)
     }

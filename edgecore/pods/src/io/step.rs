@@ -56,7 +56,10 @@ impl<R: Runtime> Engine<R> {
         let now = self.shared.now();
         for (uid, entry) in &mut self.pods {
             let due = entry.wake.is_some_and(|wake| wake <= now.elapsed);
-            let refresh = entry.refresh_at.is_some_and(|at| at <= now.elapsed);
+            // Before its steps: what starts now shall see what is new.
+            if self.disk_again.is_none() && entry.refresh_at.is_some_and(|at| at <= now.elapsed) {
+                bring_up_to_date(&self.shared, &self.group, &self.outputs.messages, self.looked, uid, entry);
+            }
             if entry.dirty || due {
                 entry.wake = None;
                 // On the edge nothing found running is stopped before the store was whole once, nor what it holds but
@@ -67,9 +70,6 @@ impl<R: Runtime> Engine<R> {
                     tell_waits(&self.shared, entry, &now);
                     hand_out(&self.shared, &self.group, &self.outputs.messages, self.looked, entry, &now);
                 }
-            }
-            if refresh && self.disk_again.is_none() {
-                bring_up_to_date(&self.shared, &self.group, &self.outputs.messages, self.looked, uid, entry);
             }
         }
         if self.synced && !self.swept {
@@ -226,7 +226,7 @@ fn hand_out<R: Runtime>(
     }
 }
 
-/// Files of a running pod follow what they are made from.
+/// Files of a pod that has them follow what they are made from, also between two sandboxes.
 fn bring_up_to_date<R: Runtime>(
     shared: &Arc<Shared<R>>,
     group: &kit::tasks::Group,
@@ -244,9 +244,8 @@ fn bring_up_to_date<R: Runtime>(
     if desired.deleting || entry.history.verdict.is_some() {
         return;
     }
-    if view.sandbox().is_none() {
-        // Nobody sees them now. Whoever starts next shall not see the old ones.
-        entry.memory.prepared = false;
+    if view.sandbox().is_none() && !entry.memory.prepared {
+        // There are none yet, and the first step makes them.
         return;
     }
     let ips = view.sandbox().map(|sandbox| sandbox.ips.clone()).unwrap_or_default();

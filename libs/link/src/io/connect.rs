@@ -29,7 +29,7 @@ pub async fn connect(
     tls: Arc<ClientConfig>,
     config: &Config,
 ) -> Result<Connection, ConnectError> {
-    connect_again(endpoint, tls, config, &mut Late::default()).await
+    connect_again(endpoint, tls, config, &mut Late::new(config.clock.clone())).await
 }
 
 /// As [`connect`], for one attempt among many: `late` is what earlier ones left, and this one leaves.
