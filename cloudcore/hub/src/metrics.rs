@@ -4,6 +4,7 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
 /// Labels of objects sent.
@@ -37,10 +38,16 @@ pub struct ResultLabel {
 }
 
 /// Counters of the hub.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Metrics {
     /// Objects sent down, exactly.
     pub objects_sent: Family<SentLabel, Counter>,
+    /// From sending a frame to its acknowledgement: it is on the edge's disk.
+    pub ack: Histogram,
+    /// Frames sent and not acknowledged, of all sessions.
+    pub in_flight: Gauge,
+    /// Their bytes, as the windows count them.
+    pub in_flight_bytes: Gauge,
     /// Bytes of the frames sent down, before TLS.
     pub bytes_sent: Counter,
     /// Sessions open.
@@ -67,10 +74,45 @@ pub struct Metrics {
     pub lease_writes: Family<ResultLabel, Counter>,
 }
 
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            objects_sent: Family::default(),
+            // From a link in the house to a full one of some kbit/s.
+            ack: Histogram::new(exponential_buckets(0.005, 4.0, 9)),
+            in_flight: Gauge::default(),
+            in_flight_bytes: Gauge::default(),
+            bytes_sent: Counter::default(),
+            sessions: Gauge::default(),
+            opened: Counter::default(),
+            refused: Family::default(),
+            opening: Gauge::default(),
+            handshakes: Gauge::default(),
+            come_again: Gauge::default(),
+            drained: Counter::default(),
+            rejected: Family::default(),
+            drift: Counter::default(),
+            resyncs: Family::default(),
+            lease_writes: Family::default(),
+        }
+    }
+}
+
 impl Metrics {
     /// Registers the counters.
     pub fn register(&self, registry: &mut Registry) {
         registry.register("skerry_hub_objects_sent", "Objects sent to edges", self.objects_sent.clone());
+        registry.register(
+            "skerry_hub_ack_seconds",
+            "Time from sending a frame to its acknowledgement",
+            self.ack.clone(),
+        );
+        registry.register("skerry_hub_in_flight", "Frames sent and not acknowledged", self.in_flight.clone());
+        registry.register(
+            "skerry_hub_in_flight_bytes",
+            "Bytes of frames sent and not acknowledged",
+            self.in_flight_bytes.clone(),
+        );
         registry.register("skerry_hub_bytes_sent", "Bytes of frames sent to edges", self.bytes_sent.clone());
         registry.register("skerry_hub_sessions", "Sessions open", self.sessions.clone());
         registry.register("skerry_hub_sessions_opened", "Sessions opened", self.opened.clone());
@@ -103,5 +145,54 @@ impl Metrics {
             self.resyncs.clone(),
         );
         registry.register("skerry_hub_lease_writes", "Writes of node Leases", self.lease_writes.clone());
+    }
+}
+
+/// What one session has in flight, as part of the gauges; nothing any more when it goes.
+#[derive(Debug)]
+pub(crate) struct Flight {
+    frames: Gauge,
+    bytes: Gauge,
+    counted: (i64, i64),
+}
+
+impl Flight {
+    /// Nothing yet.
+    pub(crate) fn new(metrics: &Metrics) -> Self {
+        Self { frames: metrics.in_flight.clone(), bytes: metrics.in_flight_bytes.clone(), counted: (0, 0) }
+    }
+
+    /// So many frames, and so many bytes of them.
+    pub(crate) fn set(&mut self, (frames, bytes): (usize, usize)) {
+        let whole = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        let now = (whole(frames), whole(bytes));
+        let before = std::mem::replace(&mut self.counted, now);
+        if now != before {
+            self.frames.inc_by(now.0 - before.0);
+            self.bytes.inc_by(now.1 - before.1);
+        }
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.set((0, 0));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_that_goes_takes_what_it_had_in_flight_along() {
+        let metrics = Metrics::default();
+        let (mut one, mut other) = (Flight::new(&metrics), Flight::new(&metrics));
+        one.set((3, 100));
+        other.set((1, 10));
+        one.set((2, 90));
+        assert_eq!((metrics.in_flight.get(), metrics.in_flight_bytes.get()), (3, 100));
+        drop(one);
+        assert_eq!((metrics.in_flight.get(), metrics.in_flight_bytes.get()), (1, 10));
     }
 }

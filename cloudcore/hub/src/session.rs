@@ -100,6 +100,23 @@ pub struct Outgoing {
 
 type Key = (Kind, Arc<str>);
 
+/// What an acknowledgement says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Acked {
+    /// Objects that could not be applied.
+    pub rejected: Vec<Rejected>,
+    /// How long the first of the frames waited; none where nothing is acknowledged that was not before.
+    pub waited: Option<Duration>,
+}
+
+/// A frame sent and not acknowledged.
+#[derive(Debug)]
+struct Sent {
+    frame: u64,
+    bytes: usize,
+    at: Elapsed,
+}
+
 /// One session's down side.
 #[derive(Debug)]
 pub struct Session {
@@ -117,7 +134,7 @@ pub struct Session {
     compare_at: Option<Elapsed>,
     backoff: Backoff,
     last_frame: u64,
-    unacked: VecDeque<(u64, usize)>,
+    unacked: VecDeque<Sent>,
     unacked_bytes: usize,
     sync_due: bool,
     /// No pod was in the edge's store when it was last compared, and no sync point came since. It may have been emptied
@@ -264,15 +281,22 @@ impl Session {
         self.sync_due = true;
     }
 
-    /// Everything up to a frame is on the edge's disk. Answers what of it could not be applied.
-    pub fn ack(&mut self, ack: Ack) -> Result<Vec<Rejected>, Broken> {
+    /// Everything up to a frame is on the edge's disk.
+    pub fn ack(&mut self, ack: Ack, now: Elapsed) -> Result<Acked, Broken> {
         if ack.frame > self.last_frame {
             return Err(Broken(format!("frame {} acknowledged, of {} sent", ack.frame, self.last_frame)));
         }
-        while let Some((_, bytes)) = self.unacked.pop_front_if(|(frame, _)| *frame <= ack.frame) {
-            self.unacked_bytes = self.unacked_bytes.saturating_sub(bytes);
+        let mut waited = None;
+        while let Some(sent) = self.unacked.pop_front_if(|sent| sent.frame <= ack.frame) {
+            self.unacked_bytes = self.unacked_bytes.saturating_sub(sent.bytes);
+            waited = waited.or_else(|| Some(now.since(sent.at)));
         }
-        Ok(ack.rejected)
+        Ok(Acked { rejected: ack.rejected, waited })
+    }
+
+    /// Frames sent and not acknowledged, and their bytes, as the window counts them.
+    pub fn in_flight(&self) -> (usize, usize) {
+        (self.unacked.len(), self.unacked_bytes)
     }
 
     /// At a sync point the edge held something else.
@@ -353,12 +377,12 @@ impl Session {
                 sent_all = false;
                 break;
             }
-            out.push(self.send(step, desired));
+            out.push(self.send(step, desired, now));
         }
         // Asked again: where the set was lost in between, what it was read from says nothing of the rest.
         let skipped = faults::on(Fault::SyncPointSkipped);
         if sent_all && !skipped && self.sync_due && !self.window_is_full() && self.may_vouch(desired) {
-            out.push(self.sync_point(desired));
+            out.push(self.sync_point(desired, now));
         }
         out
     }
@@ -377,7 +401,7 @@ impl Session {
         self.unacked.len() >= WINDOW_FRAMES || self.unacked_bytes >= WINDOW_BYTES
     }
 
-    fn send(&mut self, step: order::Step, desired: &impl Desired) -> Outgoing {
+    fn send(&mut self, step: order::Step, desired: &impl Desired, now: Elapsed) -> Outgoing {
         self.last_frame += 1;
         self.sync_due = true;
         let (key, version, outgoing, bytes) = match step {
@@ -407,9 +431,14 @@ impl Session {
         };
         self.dirty.remove(&key);
         self.hold(key, version);
-        self.unacked.push_back((self.last_frame, bytes));
-        self.unacked_bytes += bytes;
+        self.wait_for_ack(bytes, now);
         outgoing
+    }
+
+    /// The last frame waits for its acknowledgement.
+    fn wait_for_ack(&mut self, bytes: usize, now: Elapsed) {
+        self.unacked.push_back(Sent { frame: self.last_frame, bytes, at: now });
+        self.unacked_bytes += bytes;
     }
 
     /// The resourceVersion that a kind was seen at, where the edge does not know it yet.
@@ -423,12 +452,11 @@ impl Session {
         seen
     }
 
-    fn sync_point(&mut self, desired: &impl Desired) -> Outgoing {
+    fn sync_point(&mut self, desired: &impl Desired, now: Elapsed) -> Outgoing {
         self.last_frame += 1;
         self.sync_due = false;
         self.podless = false;
-        self.unacked.push_back((self.last_frame, 64));
-        self.unacked_bytes += 64;
+        self.wait_for_ack(64, now);
         let (digest, count) = self.told();
         let frame =
             SyncPoint { frame: self.last_frame, digest: digest.to_vec(), count, seen: desired.seen() }.into();

@@ -19,7 +19,7 @@ use super::lease::{Held, Keeper, Renewal};
 use super::open::{Admitted, welcome};
 use crate::identity::{Denied, Identities};
 use crate::lease::{DURATION_SECONDS, head_start, renew_after};
-use crate::metrics::{KindLabel, ReasonLabel, ResultLabel, SentLabel};
+use crate::metrics::{Flight, KindLabel, ReasonLabel, ResultLabel, SentLabel};
 use crate::registry::{Entry, NEWER, Stop};
 use crate::session::{Broken, Session};
 use crate::upstream::{Answers, Origin, Upstream};
@@ -62,6 +62,7 @@ pub(super) struct Live<I, U> {
     inner: Arc<Inner<I, U>>,
     origin: Origin,
     session: Session,
+    flight: Flight,
     subscription: Subscription,
     sender: FrameSender,
     queue: VecDeque<Vec<u8>>,
@@ -126,6 +127,7 @@ pub(super) async fn begin<I: Identities, U: Upstream>(
         renewed_at: now,
         head_start: head_start(kit::random::unit()),
         sound_at: now,
+        flight: Flight::new(&inner.parts.metrics),
         inner,
         origin,
         session,
@@ -162,6 +164,7 @@ impl<I: Identities, U: Upstream> Live<I, U> {
         let clock = self.inner.parts.clock.clone();
         loop {
             self.pump();
+            self.flight.set(self.session.in_flight());
             self.start_sending();
             self.start_reading();
             let room = self.queue.len() < QUEUE;
@@ -287,9 +290,11 @@ impl<I: Identities, U: Upstream> Live<I, U> {
                 self.queue.extend(next.map(|frame| wire::encode(&frame)));
             }
             up_frame::Content::Ack(ack) => {
-                for rejected in self.session.ack(ack)? {
-                    self.rejected(&rejected);
+                let acked = self.session.ack(ack, now)?;
+                if let Some(waited) = acked.waited {
+                    self.inner.parts.metrics.ack.observe(waited.as_secs_f64());
                 }
+                acked.rejected.iter().for_each(|rejected| self.rejected(rejected));
             }
             up_frame::Content::Mismatch(mismatch) => {
                 self.session.mismatch(&mismatch, now, kit::random::unit());

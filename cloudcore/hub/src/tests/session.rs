@@ -184,7 +184,7 @@ fn settle(session: &mut Session, world: &World, edge: &mut Edge, mut now: Elapse
                 edge.answer(outgoing.frame, session, world);
             }
         }
-        session.ack(Ack { frame: edge.frame, rejected: Vec::new() }).unwrap();
+        session.ack(Ack { frame: edge.frame, rejected: Vec::new() }, Elapsed::default()).unwrap();
     }
 }
 
@@ -390,9 +390,14 @@ fn the_window_is_kept() {
     session.inventory(Inventory { last: true, ..Inventory::default() }, &world).unwrap();
     assert_eq!(session.pump(&world, Elapsed::default()).len(), 64);
     assert!(session.pump(&world, Elapsed::default()).is_empty());
-    session.ack(Ack { frame: 10, rejected: Vec::new() }).unwrap();
+    assert_eq!(session.in_flight().0, 64);
+    let later = Elapsed::from_millis(70);
+    let acked = session.ack(Ack { frame: 10, rejected: Vec::new() }, later).unwrap();
+    assert_eq!((session.in_flight().0, acked.waited), (54, Some(std::time::Duration::from_millis(70))));
+    let again = session.ack(Ack { frame: 10, rejected: Vec::new() }, later).unwrap();
+    assert_eq!(again.waited, None, "it was acknowledged before");
     assert_eq!(session.pump(&world, Elapsed::default()).len(), 10);
-    assert!(session.ack(Ack { frame: 999, rejected: Vec::new() }).is_err());
+    assert!(session.ack(Ack { frame: 999, rejected: Vec::new() }, Elapsed::default()).is_err());
 }
 
 #[test]
@@ -627,7 +632,7 @@ proptest! {
                         edge.mismatch = None;
                         session = connect(&world, &mut edge);
                     } else {
-                        session.ack(Ack { frame: edge.frame, rejected: Vec::new() }).unwrap();
+                        session.ack(Ack { frame: edge.frame, rejected: Vec::new() }, Elapsed::default()).unwrap();
                     }
                 }
                 Step::Lose { n } => {
