@@ -26,7 +26,10 @@ pub fn progress(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
-/// Polls `condition` every 20 ms until it holds.
+/// Shortest and longest pause between two looks.
+const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(400));
+
+/// Polls `condition` until it holds, as [`wait_for`] does.
 ///
 /// # Errors
 /// It did not within `limit`; the message names `what` and the last reason it gave.
@@ -34,13 +37,16 @@ pub fn wait(what: &str, limit: Duration, mut condition: impl FnMut() -> Result<b
     wait_for(what, limit, || condition().map(|holds| holds.then_some(())))
 }
 
-/// Polls `look` every 20 ms until it finds something. An error counts as "not yet" and is named at the end.
+/// Polls `look` until it finds something: every 20 ms, but for a look that takes its time, after twice that time. A
+/// kubectl started again and again would take the processors from what is waited for. An error counts as "not yet" and is
+/// named at the end.
 ///
 /// # Errors
 /// Nothing was found within `limit`; the message names `what` and the last error.
 pub fn wait_for<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
     let end = now() + limit;
     loop {
+        let begun = now();
         let last = match look() {
             Ok(Some(found)) => return Ok(found),
             Ok(None) => None,
@@ -53,7 +59,7 @@ pub fn wait_for<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Result
                 None => anyhow::Error::msg(within),
             });
         }
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::sleep((2 * begun.elapsed()).clamp(LOOK_AGAIN.0, LOOK_AGAIN.1));
     }
 }
 

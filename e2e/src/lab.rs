@@ -259,7 +259,7 @@ impl Lab {
         state::lock(&self.dir.join("lock"), hold)
     }
 
-    /// Waits until `condition` holds, looking every 20 ms.
+    /// Waits until `condition` holds, as [`host::wait`] does.
     ///
     /// # Errors
     /// It did not within `limit`; the message names `what`.
