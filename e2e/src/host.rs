@@ -43,7 +43,24 @@ pub fn wait(what: &str, limit: Duration, mut condition: impl FnMut() -> Result<b
 ///
 /// # Errors
 /// Nothing was found within `limit`; the message names `what` and the last error.
-pub fn wait_for<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+pub fn wait_for<T>(what: &str, limit: Duration, look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+    poll(what, limit, LOOK_AGAIN, look)
+}
+
+/// Polls `condition` every 20 ms whatever a look costs: where the moment at which it holds is what is measured.
+///
+/// # Errors
+/// As [`wait`].
+pub fn wait_closely(what: &str, limit: Duration, mut condition: impl FnMut() -> Result<bool>) -> Result<()> {
+    poll(what, limit, (LOOK_AGAIN.0, LOOK_AGAIN.0), || condition().map(|holds| holds.then_some(())))
+}
+
+fn poll<T>(
+    what: &str,
+    limit: Duration,
+    pause: (Duration, Duration),
+    mut look: impl FnMut() -> Result<Option<T>>,
+) -> Result<T> {
     let end = now() + limit;
     loop {
         let begun = now();
@@ -59,7 +76,7 @@ pub fn wait_for<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Result
                 None => anyhow::Error::msg(within),
             });
         }
-        std::thread::sleep((2 * begun.elapsed()).clamp(LOOK_AGAIN.0, LOOK_AGAIN.1));
+        std::thread::sleep((2 * begun.elapsed()).clamp(pause.0, pause.1));
     }
 }
 

@@ -73,8 +73,8 @@ const START_ERROR: &str = "StartError";
 /// its memory limit, has other words.
 const CALLER_GONE: [&str; 2] = ["context canceled", "signal: killed"];
 
-/// The runtime called the start off, since whoever asked for it was gone, or did not wait any longer. A start that failed for the container's own
-/// sake, such as a command that is not there, says so in other words, and is a run that failed.
+/// The runtime called the start off, since whoever asked for it was gone, or did not wait any longer. A start that failed
+/// for the container's own sake, such as a command that is not there, says so in other words, and is a run that failed.
 fn called_off(seen: &cri::ContainerStatus) -> bool {
     seen.started_at == 0
         && seen.reason == START_ERROR

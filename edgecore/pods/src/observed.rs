@@ -123,7 +123,7 @@ impl Known {
                 unknown.push(container.pod_uid.clone());
             }
             let detail = detail.map(|(_, detail)| detail.clone());
-            // Nothing ran in it, so to us it is what it was before that start: made, and not started.
+            // It never started, so to us it is what it was before: made.
             let called_off = detail.as_ref().is_some_and(|detail| detail.called_off);
             let detail = detail.filter(|_| !called_off);
             if called_off {

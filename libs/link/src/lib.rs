@@ -14,7 +14,8 @@
 //!
 //! A peer that breaks the protocol is told why and disconnected; silence, breakage and closing are told apart
 //! ([`LinkError`], [`FrameReceiver::close_reason`]). When and where to connect again is decided by [`reconnect`],
-//! which is pure; [`NetworkChanges`] says when waiting has become pointless.
+//! which is pure; [`NetworkChanges`] says when waiting has become pointless. What an attempt asked for and was not answered
+//! in its time is kept for the next one ([`Late`], [`connect_again`]): on a path of seconds nothing else would connect.
 //!
 //! Deliberately absent: what frames mean (`wire` and those who speak it), heartbeats by itself, authorization.
 

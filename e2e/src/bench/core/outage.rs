@@ -76,7 +76,7 @@ pub(super) fn power_loss(bench: &Bench, results: &mut Results) -> Result<()> {
         edge.boot()?;
         let (containerd, _) = edge.launch()?;
         let socket = edge.node()?.containerd_socket();
-        host::wait("containerd's CRI", PATIENCE, || {
+        host::wait_closely("containerd's CRI", PATIENCE, || {
             ensure!(containerd.alive(), "containerd ended");
             cri::version(&socket).map(|_| true)
         })?;

@@ -20,6 +20,9 @@ use crate::restart::Now;
 use crate::runtime::Runtime;
 use crate::status::{State, settle, state, values};
 
+/// When something is tried again for which there was no worker.
+const NO_WORKER: Duration = Duration::from_millis(100);
+
 impl<R: Runtime> Engine<R> {
     /// Meets pods for the first time, or in a new version: their tokens are asked for, refused fields told.
     pub(super) async fn greet(&mut self) {
@@ -222,7 +225,7 @@ fn hand_out<R: Runtime>(
     if begun {
         entry.busy = Some(Busy { actions: plan.actions, cancel, ending });
     } else {
-        entry.wake = Some(now.elapsed.plus(Duration::from_millis(100)));
+        entry.wake = Some(now.elapsed.plus(NO_WORKER));
     }
 }
 
@@ -250,6 +253,7 @@ fn bring_up_to_date<R: Runtime>(
     }
     let ips = view.sandbox().map(|sandbox| sandbox.ips.clone()).unwrap_or_default();
     let ips = if desired.host_network() { shared.facts().host_ips.clone() } else { ips };
+    let now = shared.clock.elapsed();
     let (shared, messages) = (Arc::clone(shared), messages.clone());
     let (desired, uid) = (desired.clone(), uid.to_owned());
     entry.refreshing = group.spawn(async move {
@@ -260,6 +264,10 @@ fn bring_up_to_date<R: Runtime>(
         // The loop is gone at shutdown only.
         let _ = messages.send(Message::Refreshed { uid, ok: ok.is_ok() }).await;
     });
+    if !entry.refreshing {
+        // All workers are at work: it is still due, a moment later.
+        entry.refresh_at = Some(now.plus(NO_WORKER));
+    }
 }
 
 /// Says that a worker ended, also where it panicked.
