@@ -67,7 +67,7 @@ async fn open(
     let refused = |reason: String| End { outcome: Outcome::Refused(None), reason };
     edge.held.begin();
     let hello = hello(edge);
-    sender.send(encode(hello.clone())).await.map_err(|error| refused(error.to_string()))?;
+    sender.send(encode(hello.clone().short())).await.map_err(|error| refused(error.to_string()))?;
     let answer = tokio::time::timeout(ANSWER_WITHIN, receiver.recv()).await;
     let answer = answer.map_err(|_| refused("no answer to Hello".to_owned()))?;
     let answer = answer.map_err(|error| refused(error.to_string()))?;
@@ -105,6 +105,7 @@ fn hello(edge: &SimulatedEdge) -> Hello {
         reports_digest: reports.0.to_vec(),
         reports_count: reports.1,
         trust_bundle: Version::of(edge.fleet.bundle.as_bytes()).to_vec(),
+        ..Hello::default()
     }
 }
 

@@ -44,6 +44,7 @@ pub(crate) fn hello(who: &Who<'_>, meta: &Meta, objects: (Digest, u32), reports:
         reports_digest: reports.0.to_vec(),
         reports_count: reports.1,
         trust_bundle: Version::of(who.trust_bundle.as_bytes()).to_vec(),
+        ..Hello::default()
     }
 }
 

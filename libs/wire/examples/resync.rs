@@ -33,7 +33,7 @@ fn resync(
 ) -> Result<Vec<(&'static str, usize)>, Box<dyn std::error::Error>> {
     let (hello, compact) = (hello(features), features.len() > 2);
     let mut frames = vec![
-        ("Hello", up(hello.clone())),
+        ("Hello", up(if compact { hello.clone().short() } else { hello.clone() })),
         ("Welcome", down(welcome(features).without_what_was_said(&hello))),
     ];
     if changed == 0 {
@@ -113,6 +113,7 @@ fn hello(features: &[&str]) -> Hello {
         reports_digest: vec![1; 16],
         reports_count: 2,
         trust_bundle: vec![1; 16],
+        ..Hello::default()
     }
 }
 

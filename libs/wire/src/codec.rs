@@ -4,7 +4,8 @@ use prost::Message;
 use thiserror::Error;
 
 use crate::body::MAX_BODY;
-use crate::frame::{DownFrame, UpFrame};
+use crate::frame::{DownFrame, UpFrame, up_frame};
+use crate::short::Unfit;
 
 /// Longest frame, in bytes: the largest body (sent plain where it does not compress) and room for its envelope.
 pub const MAX_FRAME: usize = MAX_BODY + 64 * 1024;
@@ -18,6 +19,9 @@ pub enum DecodeError {
     /// Not a protocol buffer of that shape.
     #[error("frame is malformed")]
     Malformed(#[source] prost::DecodeError),
+    /// A `Hello` whose short parts do not fit together.
+    #[error(transparent)]
+    Hello(Unfit),
 }
 
 /// The bytes of a frame.
@@ -25,9 +29,13 @@ pub fn encode(frame: &impl Message) -> Vec<u8> {
     frame.encode_to_vec()
 }
 
-/// A frame of the edge.
+/// A frame of the edge. A `Hello` that came short ([`crate::Hello::short`]) is whole again.
 pub fn decode_up(bytes: &[u8]) -> Result<UpFrame, DecodeError> {
-    decode(bytes)
+    let frame: UpFrame = decode(bytes)?;
+    match frame.content {
+        Some(up_frame::Content::Hello(hello)) => Ok(hello.long().map_err(DecodeError::Hello)?.into()),
+        content => Ok(UpFrame { content }),
+    }
 }
 
 /// A frame of the cloud.

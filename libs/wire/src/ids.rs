@@ -41,6 +41,23 @@ impl Kind {
         }
     }
 
+    /// What it is in a short `Hello`. A number once given is never given to another.
+    pub(crate) const fn number(self) -> u32 {
+        match self {
+            Self::Node => 0,
+            Self::Service => 1,
+            Self::ServiceAccount => 2,
+            Self::ConfigMap => 3,
+            Self::Secret => 4,
+            Self::Pod => 5,
+        }
+    }
+
+    /// The kind of that number, or `None` where this release does not know it.
+    pub(crate) fn numbered(number: u32) -> Option<Self> {
+        KINDS.into_iter().find(|kind| kind.number() == number)
+    }
+
     /// The kind of that name, or `None` where this release does not know it.
     pub fn parse(name: &str) -> Option<Self> {
         KINDS.into_iter().find(|kind| kind.name() == name)
@@ -79,4 +96,32 @@ impl fmt::Display for ObjectKey {
             write!(f, "{} {}/{}", self.kind, self.namespace, self.name)
         }
     }
+}
+
+/// Bytes of a UUID.
+pub(crate) const UUID: usize = 16;
+
+/// The bytes of a UUID that is spelled as [`uuid_text`] spells it.
+pub(crate) fn uuid_bytes(text: &str) -> Option<[u8; UUID]> {
+    let mut bytes = [0; UUID];
+    let mut digits = text.bytes().filter(|digit| *digit != b'-');
+    for byte in &mut bytes {
+        let (high, low) =
+            (char::from(digits.next()?).to_digit(16)?, char::from(digits.next()?).to_digit(16)?);
+        *byte = u8::try_from(high << 4 | low).ok()?;
+    }
+    (uuid_text(&bytes) == text).then_some(bytes)
+}
+
+/// A UUID in RFC 4122's spelling, lower case.
+pub(crate) fn uuid_text(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(36);
+    for (at, byte) in bytes.iter().enumerate() {
+        if matches!(at, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        let digit = |value: u8| char::from_digit(value.into(), 16).unwrap_or_default();
+        text.extend([digit(byte >> 4), digit(byte & 15)]);
+    }
+    text
 }

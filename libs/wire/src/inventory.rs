@@ -11,13 +11,14 @@ use thiserror::Error;
 
 use crate::digest::{Digest, Version};
 use crate::down::WantInventory;
+use crate::ids::{UUID, uuid_bytes, uuid_text};
 
 /// Most buckets.
 pub const MAX_BUCKETS: u32 = 1024;
 /// So few objects are told at once: the round trip would cost more.
 const FEW: u32 = 32;
 /// Bytes of a UID, of a version.
-const ID: usize = 16;
+const ID: usize = UUID;
 /// Bytes of a bucket's digest.
 const BUCKET: usize = 4;
 
@@ -202,31 +203,6 @@ impl Buckets {
             [a, b, c, d]
         })
     }
-}
-
-/// The bytes of a UUID that is spelled as [`uuid_text`] spells it.
-fn uuid_bytes(text: &str) -> Option<[u8; ID]> {
-    let mut bytes = [0; ID];
-    let mut digits = text.bytes().filter(|digit| *digit != b'-');
-    for byte in &mut bytes {
-        let (high, low) =
-            (char::from(digits.next()?).to_digit(16)?, char::from(digits.next()?).to_digit(16)?);
-        *byte = u8::try_from(high << 4 | low).ok()?;
-    }
-    (uuid_text(&bytes) == text).then_some(bytes)
-}
-
-/// A UUID in RFC 4122's spelling, lower case.
-fn uuid_text(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(36);
-    for (at, byte) in bytes.iter().enumerate() {
-        if matches!(at, 4 | 6 | 8 | 10) {
-            text.push('-');
-        }
-        let digit = |value: u8| char::from_digit(value.into(), 16).unwrap_or_default();
-        text.extend([digit(byte >> 4), digit(byte & 15)]);
-    }
-    text
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ mod hello;
 mod ids;
 mod inventory;
 pub mod owned;
+mod short;
 mod up;
 
 pub use body::{Body, BodyError, CanonicalError, Encoding, MAX_BODY, canonical};
@@ -38,6 +39,7 @@ pub use hello::{
 };
 pub use ids::{KINDS, Kind, ObjectKey, Uid};
 pub use inventory::{Buckets, Inventory, InventoryGroup, InventoryItem, MAX_BUCKETS, Picked, Uneven};
+pub use short::Unfit;
 pub use up::{
     Ack, Call, Entry, Heartbeat, Mismatch, Rejected, Report, ReportInventory, ReportItem, TokenRequest, call,
 };

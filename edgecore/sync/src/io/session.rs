@@ -219,7 +219,7 @@ async fn open(sync: &Sync, sender: &FrameSender, receiver: &mut FrameReceiver) -
     };
     let reports = store.reports_digest().map_err(End::Store)?;
     let hello = hello::hello(&who, &meta, store.digest(), reports);
-    sender.send(wire::encode(&UpFrame::from(hello.clone()))).await.map_err(End::Link)?;
+    sender.send(wire::encode(&UpFrame::from(hello.clone().short()))).await.map_err(End::Link)?;
     let answer = kit::select! {
         answer = receiver.recv() => answer.map_err(End::Link)?,
         () = sync.clock.sleep(ANSWER_WITHIN) => return Err(End::NoAnswer),

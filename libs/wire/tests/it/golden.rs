@@ -60,6 +60,15 @@ fn hello() -> Hello {
     }
 }
 
+/// One with UUIDs, as they are outside of tests.
+fn short_hello() -> Hello {
+    Hello {
+        cluster_id: "0ac77b53-4ec5-4d8d-8c4a-dd5d04995064".into(),
+        boot_id: "6d3e0b0a-3f61-4d38-9d52-6f0b5a1c0e77".into(),
+        ..hello()
+    }
+}
+
 fn welcome() -> Welcome {
     Welcome {
         protocol: 1,
@@ -203,6 +212,9 @@ fn bytes_are_as_shipped() {
         assert_eq!(decode_up(&bytes).unwrap(), frame, "{name}");
         lines.push(format!("up {name} {}\n", hex(&bytes)));
     }
+    let (bytes, long) = (encode(&UpFrame::from(short_hello().short())), short_hello().into());
+    assert_eq!(decode_up(&bytes).unwrap(), long);
+    lines.push(format!("up hello-short {}\n", hex(&bytes)));
     for (name, frame) in downs() {
         let bytes = encode(&frame);
         assert_eq!(decode_down(&bytes).unwrap(), frame, "{name}");
