@@ -80,6 +80,11 @@ impl Admission {
         }
     }
 
+    /// Some who were sent away have not yet had the time to come again.
+    pub fn is_crowded(&self, now: Elapsed) -> bool {
+        self.given > now
+    }
+
     /// Openings under way.
     pub const fn under_way(&self) -> u32 {
         self.under_way

@@ -20,9 +20,18 @@ const RENEW_AFTER: Duration = Duration::from_millis(9_500);
 const MANY: usize = 1_000;
 const RENEW_AFTER_OF_MANY: Duration = Duration::from_millis(19_500);
 
-/// How old the last renewal must be for the next one, on a replica with so many sessions.
-pub(crate) const fn renew_after(sessions: usize) -> Duration {
-    if sessions > MANY { RENEW_AFTER_OF_MANY } else { RENEW_AFTER }
+/// The same while more edges want a session than can have one: at every third beat, which still leaves one more before the
+/// Lease is over. A renewal then takes the place of an opening, and who waits for that has nobody who renews its Lease.
+const RENEW_AFTER_IN_A_CROWD: Duration = Duration::from_millis(29_500);
+
+/// How old the last renewal must be for the next one, on a replica with so many sessions, and with edges that wait for one
+/// (`crowd`) or without.
+pub(crate) const fn renew_after(sessions: usize, crowd: bool) -> Duration {
+    match (sessions > MANY, crowd) {
+        (true, true) => RENEW_AFTER_IN_A_CROWD,
+        (true, false) => RENEW_AFTER_OF_MANY,
+        (false, _) => RENEW_AFTER,
+    }
 }
 
 /// How old the Lease that a session opened with counts: of many sessions that open at one instant half renew a beat
@@ -63,6 +72,26 @@ pub fn open(found: Option<Value>, node: &str, replica: &str, last_epoch: u64, no
     (renewed(lease, node, now), epoch)
 }
 
+/// The JSON patch (RFC 6902) that opens a session after session `last_epoch`, and no other, without reading the Lease first:
+/// what opens a session is then one request and not two.
+pub fn reopen(node: &str, replica: &str, last_epoch: u64, node_uid: &str, now: WallTime) -> (Value, u64) {
+    let epoch = last_epoch.saturating_add(1);
+    let annotation = |name: &str| format!("/metadata/annotations/{}", name.replace('~', "~0").replace('/', "~1"));
+    let op = |op: &str, path: &str, value: Value| json!({"op": op, "path": path, "value": value});
+    let mut operations = vec![
+        op("test", &annotation(EPOCH), last_epoch.to_string().into()),
+        op("replace", &annotation(EPOCH), epoch.to_string().into()),
+        op("add", &annotation(REPLICA), replica.into()),
+        op("add", "/spec/holderIdentity", node.into()),
+        op("add", "/spec/leaseDurationSeconds", DURATION_SECONDS.into()),
+        op("add", "/spec/renewTime", now.micro_rfc3339().into()),
+    ];
+    if !node_uid.is_empty() {
+        operations.push(op("add", "/metadata/ownerReferences", owners(node, node_uid)));
+    }
+    (Value::Array(operations), epoch)
+}
+
 /// The Lease renewed.
 pub fn renewed(mut lease: Value, node: &str, now: WallTime) -> Value {
     if let Some(lease) = lease.as_object_mut() {
@@ -81,11 +110,14 @@ pub fn renewed(mut lease: Value, node: &str, now: WallTime) -> Value {
 
 /// Makes the Lease go with its Node, as a kubelet's does.
 pub fn owned_by(mut lease: Value, node: &str, uid: &str) -> Value {
-    let owner = json!([{"apiVersion": "v1", "kind": "Node", "name": node, "uid": uid}]);
     if let Some(metadata) = lease.get_mut("metadata").and_then(Value::as_object_mut) {
-        metadata.insert("ownerReferences".to_owned(), owner);
+        metadata.insert("ownerReferences".to_owned(), owners(node, uid));
     }
     lease
+}
+
+fn owners(node: &str, uid: &str) -> Value {
+    json!([{"apiVersion": "v1", "kind": "Node", "name": node, "uid": uid}])
 }
 
 fn put(
@@ -123,13 +155,14 @@ mod tests {
 
     #[test]
     fn many_leases_are_renewed_less_often_and_never_too_late() {
-        assert_eq!(renew_after(1), renew_after(MANY));
-        assert!(renew_after(MANY + 1) > renew_after(MANY));
+        assert_eq!(renew_after(1, false), renew_after(MANY, true));
+        assert!(renew_after(MANY + 1, false) > renew_after(MANY, false));
+        assert!(renew_after(MANY + 1, true) > renew_after(MANY + 1, false));
         // One renewal may fail, and the next still comes in time.
         let beat = Duration::from_secs(10);
-        assert!(renew_after(usize::MAX) + beat < Duration::from_secs(DURATION_SECONDS.into()));
+        assert!(renew_after(usize::MAX, true) + beat < Duration::from_secs(DURATION_SECONDS.into()));
         // Who has a head start renews a beat earlier, and not at the first.
-        assert_eq!(renew_after(MANY + 1).checked_sub(head_start(0.0)), Some(renew_after(1)));
+        assert_eq!(renew_after(MANY + 1, false).checked_sub(head_start(0.0)), Some(renew_after(1, false)));
         assert_eq!(head_start(0.9), Duration::ZERO);
     }
 

@@ -37,6 +37,9 @@ pub enum Patch {
     Strategic,
     /// RFC 7396: lists are replaced.
     Merge,
+    /// RFC 6902: a list of operations, which is carried out as a whole or not at all; `test` makes it a compare-and-swap of
+    /// single fields.
+    Json,
 }
 
 /// A client of the cluster's API. Cloning is cheap and shares connections.
@@ -151,6 +154,7 @@ impl Client {
         let content_type = match kind {
             Patch::Strategic => "application/strategic-merge-patch+json",
             Patch::Merge => "application/merge-patch+json",
+            Patch::Json => "application/json-patch+json",
         };
         let body = exchange::encode(&Method::PATCH, path, body, content_type)?;
         let answer = self.exchange(Method::PATCH, path, Some(body), MAX_ANSWER).await?;

@@ -14,7 +14,7 @@ use crate::metrics::Metrics;
 const HANDSHAKES: usize = 256;
 /// How long one waits for its turn. Whoever waits longer gives up before it would be through, and comes again.
 const TURN: Duration = Duration::from_secs(3);
-/// Each opening is two requests to the API server, a read and a write of the Lease.
+/// Each opening is a write of the Lease, and sometimes a read before it.
 const OPENINGS: Limits = Limits { under_way: 64, per_second: 500, burst: 100 };
 
 /// Lets edges in.
@@ -61,6 +61,11 @@ impl Door {
                 Err(wait)
             }
         }
+    }
+
+    /// Edges were sent away and are to come again: more want a session than can have one now.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.with(|admission| admission.is_crowded(self.clock.elapsed()))
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Admission) -> T) -> T {

@@ -1,7 +1,7 @@
 //! Reading and writing the Lease, as the node.
 
 use cloudcore_kube::path::LEASES;
-use cloudcore_kube::{Client, KubeError};
+use cloudcore_kube::{Client, KubeError, Patch};
 use kit::WallTime;
 use serde_json::Value;
 
@@ -71,13 +71,22 @@ impl Keeper {
         }
     }
 
-    /// Opens a session: a number higher than any before, written by compare-and-swap.
+    /// Opens a session: a number higher than any before, written by compare-and-swap. Mostly the edge's own last session is
+    /// the last one, and one request does it; where another was there since, the Lease is read.
     pub(super) async fn open(
         &self,
         last_epoch: u64,
         node_uid: &str,
         now: WallTime,
     ) -> Result<Held, KubeError> {
+        if last_epoch > 0 {
+            let (patch, epoch) = lease::reopen(&self.node, &self.replica, last_epoch, node_uid, now);
+            match self.client.patch(&self.path(), Patch::Json, &patch).await {
+                Ok(lease) => return Ok(Held::new(lease, epoch)),
+                Err(error) if error.is_transient() => return Err(error),
+                Err(_) => {}
+            }
+        }
         let mut tries = 1;
         loop {
             let found = self.read().await?;

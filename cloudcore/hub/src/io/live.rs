@@ -355,7 +355,7 @@ impl<I: Identities, U: Upstream> Live<I, U> {
 
     fn renewal_is_due(&self, now: Elapsed) -> bool {
         let age = now.since(self.renewed_at).saturating_add(self.head_start);
-        age >= renew_after(self.inner.registry.len())
+        age >= renew_after(self.inner.registry.len(), self.inner.door.is_crowded())
     }
 
     fn renewed(&mut self, renewal: Renewal) -> Result<(), End> {

@@ -83,12 +83,14 @@ fn a_few_do_not_wait_and_the_wait_grows_with_the_crowd() {
     for _ in 0..LIMITS.under_way {
         assert_eq!(admission.ask(now, 0.5), Verdict::Enter);
     }
+    assert!(!admission.is_crowded(now));
     let mut wait = || match admission.ask(now, 0.5) {
         Verdict::Later(wait) => wait,
         Verdict::Enter => panic!("more than {} are under way", LIMITS.under_way),
     };
     let first = wait();
     let last = (0..2_000).map(|_| wait()).last().unwrap();
+    assert!(admission.is_crowded(now) && !admission.is_crowded(now.plus(last.mul_f64(1.3))));
     assert!(first < Duration::from_secs(1) && last > Duration::from_secs(3), "{first:?} {last:?}");
 }
 

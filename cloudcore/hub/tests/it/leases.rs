@@ -120,6 +120,9 @@ impl Store {
         if self.forbidden.contains(path) {
             return (403, json!({"reason": "Forbidden", "message": "not now"}));
         }
+        if method == "PATCH" {
+            return self.patch(path, &sent);
+        }
         match (method, self.objects.get(path)) {
             ("GET", Some(found)) => return (200, found.clone()),
             ("GET", None) => return (404, json!({"reason": "NotFound", "message": "no such lease"})),
@@ -136,6 +139,28 @@ impl Store {
         sent["metadata"]["resourceVersion"] = Value::from(self.version.to_string());
         self.objects.insert(path, sent.clone());
         (200, sent)
+    }
+
+    /// The one operation list that a hub sends: a `test`, and fields put in place of others.
+    fn patch(&mut self, path: &str, operations: &Value) -> (u16, Value) {
+        let Some(mut lease) = self.objects.get(path).cloned() else {
+            return (404, json!({"reason": "NotFound", "message": "no such lease"}));
+        };
+        for operation in operations.as_array().unwrap() {
+            let (parent, field) = operation["path"].as_str().unwrap().rsplit_once('/').unwrap();
+            let field = field.replace("~1", "/");
+            let Some(parent) = lease.pointer_mut(parent).filter(|parent| parent.is_object()) else {
+                return (422, json!({"reason": "Invalid", "message": "no such field"}));
+            };
+            if operation["op"] == "test" && parent[&field] != operation["value"] {
+                return (422, json!({"reason": "Invalid", "message": "the test failed"}));
+            }
+            parent[field] = operation["value"].clone();
+        }
+        self.version += 1;
+        lease["metadata"]["resourceVersion"] = Value::from(self.version.to_string());
+        self.objects.insert(path.to_owned(), lease.clone());
+        (200, lease)
     }
 }
 

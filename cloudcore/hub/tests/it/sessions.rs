@@ -54,6 +54,8 @@ async fn a_session_opens_and_brings_the_difference() {
     let mut again = rig.greeted(Hello { digest: digest.to_vec(), count: 1, last_epoch: 1, ..hello() }).await;
     assert_eq!(hears!(again, Welcome).epoch, 2);
     hears!(again, InSync);
+    let lease = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/edge-1";
+    assert_eq!(rig.leases.reads(lease), 1, "an edge that knows its last session opens the next by one write");
     let goodbye = hears!(edge, GoAway);
     assert!(goodbye.reason.contains("newer session") && goodbye.retry_after_ms >= 60_000, "{goodbye:?}");
     until("the older session is closed", || rig.told().contains(&"closed edge-1 1".to_owned())).await;

@@ -74,7 +74,7 @@ impl Api {
                 },
                 "POST" => state.post(request),
                 "PUT" => state.change(request, |_, new| new.clone()),
-                "PATCH" => state.change(request, |old, change| merged(old.clone(), change)),
+                "PATCH" => state.patch(request),
                 "DELETE" => state.delete(request),
                 other => refusal(405, "MethodNotAllowed", other),
             }
@@ -86,6 +86,24 @@ impl Api {
 
 fn not_found(key: &Key) -> (u16, Value) {
     refusal(404, "NotFound", &format!("{} {:?} not found", key.0, key.2))
+}
+
+/// RFC 6902, as far as it is used: `test`, and `add` and `replace` of fields. `None` where it does not apply.
+fn patched(mut object: Value, operations: &[Value]) -> Option<Value> {
+    for operation in operations {
+        let text = |field: &str| operation.get(field).and_then(Value::as_str);
+        let (path, value) = (text("path")?, operation.get("value")?);
+        let (parent, field) = path.rsplit_once('/')?;
+        let field = field.replace("~1", "/").replace("~0", "~");
+        let parent = object.pointer_mut(parent)?.as_object_mut()?;
+        match text("op")? {
+            "test" if parent.get(&field) == Some(value) => {}
+            "replace" if parent.contains_key(&field) => drop(parent.insert(field, value.clone())),
+            "add" => drop(parent.insert(field, value.clone())),
+            _ => return None,
+        }
+    }
+    Some(object)
 }
 
 /// RFC 7396.
@@ -202,6 +220,18 @@ impl State {
             }
         }
         (200, self.put(&request.key, changed))
+    }
+
+    /// By a list of operations, or by a tree of what is to be merged.
+    fn patch(&mut self, request: &Request) -> (u16, Value) {
+        let Value::Array(operations) = &request.body else {
+            return self.change(request, |old, change| merged(old.clone(), change));
+        };
+        let Some(old) = self.objects.get(&request.key).cloned() else { return not_found(&request.key) };
+        match patched(old, operations) {
+            Some(new) => (200, self.put(&request.key, new)),
+            None => refusal(422, "Invalid", "the operations do not apply"),
+        }
     }
 
     fn delete(&mut self, request: &Request) -> (u16, Value) {
