@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kit::{Clock, Elapsed};
 use link::{Accepted, Connection, HandshakeError};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::admission::{Admission, Limits, Verdict};
 use crate::metrics::Metrics;
@@ -15,13 +15,23 @@ const HANDSHAKES: usize = 256;
 /// How long one waits for its turn. Whoever waits longer gives up before it would be through, and comes again.
 const TURN: Duration = Duration::from_secs(3);
 /// Each opening is a write of the Lease, and sometimes a read before it.
-const OPENINGS: Limits = Limits { under_way: 64, per_second: 500, burst: 100 };
+const OPENINGS: Limits =
+    Limits { under_way: UNDER_WAY, per_second: 500, burst: 100, queue: Duration::from_secs(8) };
+const UNDER_WAY: u32 = 64;
+/// The longest wait for a turn, where openings got slower meanwhile: an edge waits 20 s for its answer, and opening takes time
+/// too.
+const WAIT: Duration = Duration::from_secs(10);
+
+/// Who waited in vain comes again after so long.
+const AGAIN: Duration = Duration::from_secs(2);
 
 /// Lets edges in.
 #[derive(Debug)]
 pub(super) struct Door {
     handshakes: Semaphore,
     admission: Mutex<Admission>,
+    /// In the order in which they came.
+    turns: Semaphore,
     clock: Clock,
     metrics: Metrics,
 }
@@ -29,7 +39,8 @@ pub(super) struct Door {
 impl Door {
     pub(super) const fn new(clock: Clock, metrics: Metrics) -> Self {
         let handshakes = Semaphore::const_new(HANDSHAKES);
-        Self { handshakes, admission: Mutex::new(Admission::new(OPENINGS)), clock, metrics }
+        let turns = Semaphore::const_new(UNDER_WAY as usize);
+        Self { handshakes, admission: Mutex::new(Admission::new(OPENINGS)), turns, clock, metrics }
     }
 
     /// Shakes hands with a peer, in its turn. A peer that says nothing takes nobody's turn.
@@ -49,18 +60,32 @@ impl Door {
         shaken.map_err(|error| ("handshake", error))
     }
 
-    /// Lets an edge open a session, or says when it shall come again.
-    pub(super) fn enter(&self) -> Result<Entered<'_>, Duration> {
-        match self.with(|admission| admission.ask(self.clock.elapsed(), kit::random::unit())) {
-            Verdict::Enter => {
-                self.metrics.opening.inc();
-                Ok(Entered { door: self, began: None })
+    /// Lets an edge open a session, at once or in its turn, or says when it shall come again. Whoever drops this waits no
+    /// longer.
+    pub(super) async fn enter(&self) -> Result<Entered<'_>, Duration> {
+        let later = match self.with(|admission| admission.ask(self.clock.elapsed(), kit::random::unit())) {
+            Verdict::Enter => return Ok(self.entered(self.turns.acquire().await.ok())),
+            Verdict::Wait => {
+                let mut waiting = Waiting { door: self, over: false };
+                if let Ok(turn) = tokio::time::timeout(WAIT, self.turns.acquire()).await {
+                    waiting.over = true;
+                    let pause = self.with(|admission| admission.turn(self.clock.elapsed()));
+                    let entered = self.entered(turn.ok());
+                    self.clock.sleep(pause).await;
+                    return Ok(entered);
+                }
+                AGAIN
             }
-            Verdict::Later(wait) => {
-                self.metrics.come_again.set(wait.as_secs_f64());
-                Err(wait)
-            }
-        }
+            Verdict::Later(wait) => wait,
+        };
+        self.metrics.come_again.set(later.as_secs_f64());
+        Err(later)
+    }
+
+    /// The turn is none only where the semaphore is closed, which it never is.
+    fn entered<'a>(&'a self, turn: Option<SemaphorePermit<'a>>) -> Entered<'a> {
+        self.metrics.opening.inc();
+        Entered { door: self, began: None, _turn: turn }
     }
 
     /// Edges were sent away and are to come again: more want a session than can have one now.
@@ -73,11 +98,26 @@ impl Door {
     }
 }
 
+/// An edge that waits for its turn.
+struct Waiting<'a> {
+    door: &'a Door,
+    over: bool,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if !self.over {
+            self.door.with(Admission::gave_up);
+        }
+    }
+}
+
 /// An opening under way. It is over when this is dropped.
 #[derive(Debug)]
 pub(super) struct Entered<'a> {
     door: &'a Door,
     began: Option<Elapsed>,
+    _turn: Option<SemaphorePermit<'a>>,
 }
 
 impl Entered<'_> {

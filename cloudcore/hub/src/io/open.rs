@@ -57,9 +57,15 @@ pub(super) async fn open_session<I: Identities, U: Upstream>(
         turn_away(&inner, &identity.node, &sender, busy("this replica ends", wait)).await;
         return None;
     }
-    let mut entered = match inner.door.enter() {
+    let turn = kit::select! {
+        biased;
+        () = sender.ended() => None,
+        turn = inner.door.enter() => Some(turn),
+    };
+    let mut entered = match turn.ok_or(None).and_then(|turn| turn.map_err(Some)) {
         Ok(entered) => entered,
-        Err(wait) => {
+        Err(None) => return gave_up(&inner, &identity.node, &sender),
+        Err(Some(wait)) => {
             inner.parts.metrics.refused.get_or_create(&reason("busy")).inc();
             tracing::debug!(node = identity.node, ?wait, "the edge shall come again");
             let refused = busy("too many sessions are being opened", wait);
@@ -71,11 +77,7 @@ pub(super) async fn open_session<I: Identities, U: Upstream>(
     let admitted = kit::select! {
         biased;
         // Nobody is there to have a session: an open one of the same edge must not give way to it.
-        () = sender.ended() => {
-            inner.parts.metrics.refused.get_or_create(&reason("gone")).inc();
-            tracing::info!(node = identity.node, reason = sender.close_reason(), "the edge gave up waiting");
-            return None;
-        }
+        () = sender.ended() => return gave_up(&inner, &identity.node, &sender),
         admitted = opening => admitted,
     };
     drop(entered);
@@ -86,6 +88,16 @@ pub(super) async fn open_session<I: Identities, U: Upstream>(
             None
         }
     }
+}
+
+fn gave_up<I: Identities, U: Upstream>(
+    inner: &Inner<I, U>,
+    node: &str,
+    sender: &FrameSender,
+) -> Option<live::Live<I, U>> {
+    inner.parts.metrics.refused.get_or_create(&reason("gone")).inc();
+    tracing::info!(node, reason = sender.close_reason(), "the edge gave up waiting");
+    None
 }
 
 async fn hello(receiver: &mut FrameReceiver) -> Result<Hello, String> {
