@@ -211,7 +211,7 @@ impl<I: Identities, U: Upstream> Hub<I, U> {
 
 impl<I: Identities, U: Upstream> Inner<I, U> {
     /// Makes a session of whoever came, where it may have one.
-    async fn open(self: Arc<Self>, accepted: Accepted) -> Option<live::Live<I, U>> {
+    async fn open(self: Arc<Self>, accepted: Accepted) -> Option<Box<live::Live<I, U>>> {
         match self.door.handshake(accepted).await {
             Ok(connection) => open::open_session(self, connection).await,
             Err((why, error)) => {

@@ -10,8 +10,8 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use crate::admission::{Admission, Limits, Verdict};
 use crate::metrics::Metrics;
 
-/// TLS handshakes under way: each is a millisecond or two of a processor, and some tens of KiB.
-const HANDSHAKES: usize = 256;
+/// TLS handshakes under way: each is a millisecond or two of a processor, and some tens of KiB, between which lies what stays.
+const HANDSHAKES: usize = 64;
 /// How long one waits for its turn. Whoever waits longer gives up before it would be through, and comes again.
 const TURN: Duration = Duration::from_secs(3);
 /// Each opening is a write of the Lease, and sometimes a read before it.

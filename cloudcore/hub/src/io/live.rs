@@ -57,7 +57,7 @@ fn farewell(reason: &str) -> End {
     End::Farewell(GoAway { reason: reason.to_owned(), retry_after_ms: 0 })
 }
 
-/// A session that is open.
+/// A session that is open. Always boxed: a task that moves it from hand to hand would have room for each of them.
 pub(super) struct Live<I, U> {
     inner: Arc<Inner<I, U>>,
     origin: Origin,
@@ -93,7 +93,7 @@ pub(super) async fn begin<I: Identities, U: Upstream>(
     sender: FrameSender,
     receiver: FrameReceiver,
     streams: Streams,
-) -> Option<Live<I, U>> {
+) -> Option<Box<Live<I, U>>> {
     let epoch = admitted.held.epoch;
     let (origin, answers) = Origin::new(&admitted.hello.node_name, epoch, &admitted.hello);
     let stop = Arc::new(Stop::default());
@@ -123,7 +123,7 @@ pub(super) async fn begin<I: Identities, U: Upstream>(
     let in_sync = matches!(second.content, Some(wire::down_frame::Content::InSync(_)));
     tracing::info!(node = %origin.node, epoch, in_sync, agent = hello.agent_version, "session opened");
     let now = inner.parts.clock.elapsed();
-    let live = Live {
+    let live = Box::new(Live {
         renewed_at: now,
         head_start: head_start(kit::random::unit()),
         sound_at: now,
@@ -145,7 +145,7 @@ pub(super) async fn begin<I: Identities, U: Upstream>(
         receiver,
         answers,
         stop,
-    };
+    });
     if !in_sync {
         live.inner.parts.metrics.resyncs.get_or_create(&ReasonLabel { reason: "opening" }).inc();
     }
@@ -155,7 +155,7 @@ pub(super) async fn begin<I: Identities, U: Upstream>(
 
 impl<I: Identities, U: Upstream> Live<I, U> {
     /// Serves the session to its end.
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(mut self: Box<Self>) {
         let end = self.serve().await;
         self.finish(end).await;
     }
@@ -393,7 +393,7 @@ impl<I: Identities, U: Upstream> Live<I, U> {
     }
 
     /// Ends the session: nothing of it is written any more, and the edge hears why.
-    async fn finish(self, end: End) {
+    async fn finish(self: Box<Self>, end: End) {
         let (node, epoch) = (Arc::clone(&self.origin.node), self.origin.epoch);
         let (End::Link(reason) | End::Superseded(reason) | End::Farewell(GoAway { reason, .. })) = &end;
         self.inner.parts.upstream.ending(&self.origin, reason);

@@ -37,7 +37,7 @@ pub(super) struct Admitted {
 pub(super) async fn open_session<I: Identities, U: Upstream>(
     inner: Arc<Inner<I, U>>,
     connection: Connection,
-) -> Option<live::Live<I, U>> {
+) -> Option<Box<live::Live<I, U>>> {
     let peer = connection.peer.clone();
     let identity = peer.identity?;
     let (sender, mut receiver, streams) = connection.split();
@@ -94,7 +94,7 @@ fn gave_up<I: Identities, U: Upstream>(
     inner: &Inner<I, U>,
     node: &str,
     sender: &FrameSender,
-) -> Option<live::Live<I, U>> {
+) -> Option<Box<live::Live<I, U>>> {
     inner.parts.metrics.refused.get_or_create(&reason("gone")).inc();
     tracing::info!(node, reason = sender.close_reason(), "the edge gave up waiting");
     None
