@@ -64,13 +64,18 @@ impl Door {
     /// longer.
     pub(super) async fn enter(&self) -> Result<Entered<'_>, Duration> {
         let later = match self.with(|admission| admission.ask(self.clock.elapsed(), kit::random::unit())) {
-            Verdict::Enter => return Ok(self.entered(self.turns.acquire().await.ok())),
+            Verdict::Enter => {
+                let mut entered = self.entered();
+                entered.turn = self.turns.acquire().await.ok();
+                return Ok(entered);
+            }
             Verdict::Wait => {
                 let mut waiting = Waiting { door: self, over: false };
                 if let Ok(turn) = tokio::time::timeout(WAIT, self.turns.acquire()).await {
                     waiting.over = true;
                     let pause = self.with(|admission| admission.turn(self.clock.elapsed()));
-                    let entered = self.entered(turn.ok());
+                    let mut entered = self.entered();
+                    entered.turn = turn.ok();
                     self.clock.sleep(pause).await;
                     return Ok(entered);
                 }
@@ -82,10 +87,10 @@ impl Door {
         Err(later)
     }
 
-    /// The turn is none only where the semaphore is closed, which it never is.
-    fn entered<'a>(&'a self, turn: Option<SemaphorePermit<'a>>) -> Entered<'a> {
+    /// Counted from here on, so that whoever gives up while its turn comes is not counted for ever.
+    fn entered(&self) -> Entered<'_> {
         self.metrics.opening.inc();
-        Entered { door: self, began: None, _turn: turn }
+        Entered { door: self, began: None, turn: None }
     }
 
     /// Edges were sent away and are to come again: more want a session than can have one now.
@@ -117,7 +122,8 @@ impl Drop for Waiting<'_> {
 pub(super) struct Entered<'a> {
     door: &'a Door,
     began: Option<Elapsed>,
-    _turn: Option<SemaphorePermit<'a>>,
+    /// Held, and never looked at.
+    turn: Option<SemaphorePermit<'a>>,
 }
 
 impl Entered<'_> {
@@ -129,6 +135,7 @@ impl Entered<'_> {
 
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
+        drop(self.turn.take());
         let took = self.began.map(|began| self.door.clock.elapsed().since(began));
         self.door.with(|admission| admission.left(took));
         self.door.metrics.opening.dec();
