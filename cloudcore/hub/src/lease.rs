@@ -76,7 +76,8 @@ pub fn open(found: Option<Value>, node: &str, replica: &str, last_epoch: u64, no
 /// what opens a session is then one request and not two.
 pub fn reopen(node: &str, replica: &str, last_epoch: u64, node_uid: &str, now: WallTime) -> (Value, u64) {
     let epoch = last_epoch.saturating_add(1);
-    let annotation = |name: &str| format!("/metadata/annotations/{}", name.replace('~', "~0").replace('/', "~1"));
+    let annotation =
+        |name: &str| format!("/metadata/annotations/{}", name.replace('~', "~0").replace('/', "~1"));
     let op = |op: &str, path: &str, value: Value| json!({"op": op, "path": path, "value": value});
     let mut operations = vec![
         op("test", &annotation(EPOCH), last_epoch.to_string().into()),

@@ -9,8 +9,7 @@ use proptest::prelude::*;
 
 use crate::admission::{Admission, Limits, Verdict};
 
-const LIMITS: Limits =
-    Limits { under_way: 64, per_second: 500, burst: 100, queue: Duration::from_secs(8) };
+const LIMITS: Limits = Limits { under_way: 64, per_second: 500, burst: 100, queue: Duration::from_secs(8) };
 
 /// What came of a crowd that all came at once.
 #[derive(Default)]
