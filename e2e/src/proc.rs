@@ -26,10 +26,11 @@ impl Process {
         Ok(Self { pid, started })
     }
 
-    /// Whether it still runs; a zombie does not.
+    /// Whether it still runs, and holds its ports and files. A zombie does not, once its last thread has ended: of a process
+    /// that is killed the first thread may end before the others.
     pub fn alive(self) -> bool {
-        read_stat(self.pid)
-            .is_ok_and(|(state, _, started)| started == self.started && !matches!(state, 'Z' | 'X'))
+        let runs = |state: char| !matches!(state, 'Z' | 'X') || threads(self.pid) > 1;
+        read_stat(self.pid).is_ok_and(|(state, _, started)| started == self.started && runs(state))
     }
 
     /// Kills it at once and returns when it is gone. A process that is gone already is no error.
@@ -67,6 +68,11 @@ pub fn signal_pid(pid: i32, signal: Signal) -> Result<()> {
         Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
         Err(error) => Err(error).with_context(|| format!("cannot signal process {pid}")),
     }
+}
+
+/// Threads that have not ended, and the first one where it has.
+fn threads(pid: i32) -> usize {
+    std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count)
 }
 
 /// State letter, parent and start time of a process.
