@@ -118,10 +118,15 @@ impl Parts {
         metrics.register(&mut registry, status, store);
         let endpoints = config.endpoints.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
         let (alive, asked) = (alive.clone(), alive.clone());
-        let kubelet = Kubelet::new(move || {
-            let dead = (!asked.is_alive()).then(|| "pods: the engine made no round lately".to_owned());
-            dead.into_iter().collect()
-        });
+        let kubelet = Kubelet::new(edgecore_kubelet::Parts::new(
+            store.clone(),
+            self.cri.clone(),
+            clock.clone(),
+            move || {
+                let dead = (!asked.is_alive()).then(|| "pods: the engine made no round lately".to_owned());
+                dead.into_iter().collect()
+            },
+        ));
         let sync = Sync {
             config: edgecore_sync::Config {
                 node_name: config.node_name.clone(),

@@ -3,6 +3,7 @@
 pub(crate) mod call;
 pub(crate) mod listen;
 pub(crate) mod monitor;
+mod streaming;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

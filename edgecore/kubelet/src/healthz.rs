@@ -1,8 +1,8 @@
 //! `GET /healthz`.
 
-use bytes::Bytes;
 use http::{Response, StatusCode};
-use http_body_util::Full;
+
+use crate::answer::{Body, text};
 
 /// Tells what does not live.
 pub trait Alive: Send + Sync + 'static {
@@ -17,12 +17,12 @@ impl<F: Fn() -> Vec<String> + Send + Sync + 'static> Alive for F {
 }
 
 /// 200 `ok`, or 500 and what is dead, one a line.
-pub(crate) fn answer(alive: &dyn Alive) -> Response<Full<Bytes>> {
+pub(crate) fn answer(alive: &dyn Alive) -> Response<Body> {
     let dead = alive.dead();
     if dead.is_empty() {
-        return crate::route::text(StatusCode::OK, "ok".to_owned());
+        return text(StatusCode::OK, "ok");
     }
     let mut lines = dead.join("\n");
     lines.push('\n');
-    crate::route::text(StatusCode::INTERNAL_SERVER_ERROR, lines)
+    text(StatusCode::INTERNAL_SERVER_ERROR, lines)
 }

@@ -4,15 +4,21 @@
 //! the stream ends. [`Kubelet::serve`] takes a stream and returns at once; requests run beside each other in a group
 //! of their own, bounded in number, and end with it.
 //!
-//! Who may ask what is decided by the cloud, which is the only one that can open a stream. One path so far:
-//! `GET /healthz` answers 200 `ok` while everything it asks about lives, else 500 and what does not. Logs, exec and
-//! the others get a line in [`route`] and a file each.
+//! Who may ask what is decided by the cloud, which is the only one that can open a stream. Paths, parameters, status codes
+//! and words are upstream's kubelet's ([`route`]): logs are read from the files that the runtime wrote ([`logs`]); exec,
+//! attach and port-forward pass through to the runtime's streaming server ([`streams`]).
 //!
-//! Deliberately absent: sockets, TLS, and any look at pods.
+//! Deliberately absent: sockets of its own, TLS, and any change of a pod.
 
+mod answer;
+mod find;
 mod healthz;
 mod io;
+mod logs;
+mod pod;
+mod pods;
 mod route;
+mod streams;
 
 pub use healthz::Alive;
-pub use io::Kubelet;
+pub use io::{Kubelet, Parts};

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use crate::runtime::{
     Container, ContainerDetail, ContainerId, ContainerSpec, ContainerState, ExecResult, Image, Observed,
-    PullAuth, Runtime, RuntimeError, RuntimeVersion, Sandbox, SandboxId, SandboxSpec,
+    PullAuth, Runtime, RuntimeError, RuntimeVersion, Sandbox, SandboxId, SandboxSpec, Streaming, Streams,
 };
 
 /// What the runtime holds, and how it behaves.
@@ -33,6 +33,8 @@ pub struct World {
     pub torn_network: bool,
     /// It does not answer.
     pub down: bool,
+    /// Host and port of the streaming server; without one it has none.
+    pub streaming: Option<String>,
     /// Everything that was asked for and changes something, in order.
     pub calls: Vec<String>,
     /// Nanoseconds since 1970, as the runtime's clock shows them.
@@ -48,6 +50,14 @@ pub struct Fake {
 }
 
 impl World {
+    /// Where the streaming server does this.
+    fn address(&mut self, what: &str, on: &str, how: &str) -> Result<String, RuntimeError> {
+        self.calls.push(format!("{what} {on} {how}").trim_end().to_owned());
+        let server = self.streaming.clone();
+        let server = server.ok_or_else(|| RuntimeError::Failed("no streaming server".to_owned()))?;
+        Ok(format!("http://{server}/{what}/{on}"))
+    }
+
     fn name(&mut self, kind: &str) -> String {
         self.next += 1;
         format!("{kind}{}", self.next)
@@ -377,6 +387,25 @@ impl Runtime for Fake {
     async fn changed(&self, most: Duration) {
         // Running out of time is a hint too.
         let _ = tokio::time::timeout(most, self.changed.notified()).await;
+    }
+}
+
+impl Streaming for Fake {
+    async fn exec_address(
+        &self,
+        id: &ContainerId,
+        command: &[String],
+        streams: Streams,
+    ) -> Result<String, RuntimeError> {
+        self.ask(|world| world.address("exec", &id.0, &format!("{} {streams:?}", command.join(" "))))
+    }
+
+    async fn attach_address(&self, id: &ContainerId, streams: Streams) -> Result<String, RuntimeError> {
+        self.ask(|world| world.address("attach", &id.0, &format!("{streams:?}")))
+    }
+
+    async fn port_forward_address(&self, id: &SandboxId) -> Result<String, RuntimeError> {
+        self.ask(|world| world.address("portforward", &id.0, ""))
     }
 }
 

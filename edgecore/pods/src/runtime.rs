@@ -454,3 +454,42 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     /// A hint only: the look that follows decides. Where the runtime has no events, this looks by itself, cheaply.
     fn changed(&self, most: Duration) -> impl Future<Output = ()> + Send;
 }
+
+/// Streams to and from a process in a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "four independent switches of the Container Runtime Interface"
+)]
+pub struct Streams {
+    /// Its standard input.
+    pub stdin: bool,
+    /// Its standard output.
+    pub stdout: bool,
+    /// Its standard error; it has none of its own with a terminal.
+    pub stderr: bool,
+    /// A terminal.
+    pub tty: bool,
+}
+
+/// The runtime's streaming server: each call gives the address of one request that it will serve, once and soon.
+pub trait Streaming: Send + Sync {
+    /// A command in a running container.
+    fn exec_address(
+        &self,
+        id: &ContainerId,
+        command: &[String],
+        streams: Streams,
+    ) -> impl Future<Output = Result<String, RuntimeError>> + Send;
+    /// The process of a running container.
+    fn attach_address(
+        &self,
+        id: &ContainerId,
+        streams: Streams,
+    ) -> impl Future<Output = Result<String, RuntimeError>> + Send;
+    /// Ports in a ready sandbox; which of them, each stream says.
+    fn port_forward_address(
+        &self,
+        id: &SandboxId,
+    ) -> impl Future<Output = Result<String, RuntimeError>> + Send;
+}

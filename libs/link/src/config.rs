@@ -51,7 +51,7 @@ impl Default for Config {
             max_frame: wire::MAX_FRAME,
             max_queued: 256 * 1024,
             max_received: 256 * 1024,
-            max_streams: 64,
+            max_streams: 256,
             max_connections: 20_000,
             read_buffer: 1024,
             clock: Clock::system(),
