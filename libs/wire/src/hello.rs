@@ -73,11 +73,11 @@ pub struct Hello {
     /// the same. Empty asks for it.
     #[prost(bytes = "vec", tag = "18")]
     pub trust_bundle: Vec<u8>,
-    /// Only as it travels ([`Hello::short`]): a byte whose bits say which of `node_uid`, `cluster_id`, `store_id` and
-    /// `boot_id` (lowest first) are UUIDs, and their bytes, 16 each, in that order.
+    /// Only as it travels ([`Hello::short`]): a byte whose bits say which of `node_uid`, `store_id` and `boot_id` (lowest
+    /// first) are UUIDs, and their bytes, 16 each, in that order.
     #[prost(bytes = "vec", tag = "19")]
     pub uuids: Vec<u8>,
-    /// Only as it travels: kinds the edge understands, a bit each by the kind's number.
+    /// Only as it travels: those of `kinds` that have a number, a bit each.
     #[prost(uint64, tag = "20")]
     pub kind_numbers: u64,
     /// Only as it travels: what belongs into `seen` for each kind in `kind_numbers`, lowest first; 0 where nothing does.

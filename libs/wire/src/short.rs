@@ -1,4 +1,8 @@
-//! A `Hello` in few bytes: what is a UUID, a kind that has a number, or a decimal resourceVersion needs no text.
+//! A `Hello` in few bytes: what is a UUID or a decimal resourceVersion needs no text.
+//!
+//! It is said before anything is known of the cloud, which may be a release older and read text only. So what keeps objects
+//! from being taken for unwanted stays text, the cluster's id and the kinds; what is short is told to that cloud by nothing,
+//! as by an edge that does not know it yet.
 //!
 //! Sessions are opened often and mostly find nothing to do, so that the `Hello` is most of what they cost. What has no
 //! short form stays as text, field by field.
@@ -30,24 +34,24 @@ pub enum Unfit {
 }
 
 impl Hello {
-    /// As it is sent. [`crate::decode_up`] gives it back as it was, but for the order of its kinds.
+    /// As it is sent. [`crate::decode_up`] gives it back as it was, but for the order of what was seen.
     #[must_use]
     pub fn short(mut self) -> Self {
         self.shorten_ids();
-        self.shorten_kinds();
+        self.shorten_seen();
         self
     }
 
     /// As it was before [`Hello::short`].
     pub(crate) fn long(mut self) -> Result<Self, Unfit> {
-        self.lengthen_kinds()?;
+        self.lengthen_seen()?;
         self.lengthen_ids()?;
         Ok(self)
     }
 
     /// The fields that mostly are UUIDs, in the order of their bits.
-    fn ids(&mut self) -> [&mut String; 4] {
-        [&mut self.node_uid, &mut self.cluster_id, &mut self.store_id, &mut self.boot_id]
+    fn ids(&mut self) -> [&mut String; 3] {
+        [&mut self.node_uid, &mut self.store_id, &mut self.boot_id]
     }
 
     fn shorten_ids(&mut self) {
@@ -83,12 +87,9 @@ impl Hello {
         Ok(())
     }
 
-    fn shorten_kinds(&mut self) {
-        for name in std::mem::take(&mut self.kinds) {
-            match Kind::parse(&name) {
-                Some(kind) => self.kind_numbers |= 1 << kind.number(),
-                None => self.kinds.push(name),
-            }
+    fn shorten_seen(&mut self) {
+        for kind in self.kinds.iter().filter_map(|name| Kind::parse(name)) {
+            self.kind_numbers |= 1 << kind.number();
         }
         let mut numbers = Vec::new();
         for number in bits(self.kind_numbers) {
@@ -105,7 +106,7 @@ impl Hello {
     }
 
     /// Kinds whose number this release does not know are skipped, as those are whose name it does not know.
-    fn lengthen_kinds(&mut self) -> Result<(), Unfit> {
+    fn lengthen_seen(&mut self) -> Result<(), Unfit> {
         let kinds = std::mem::take(&mut self.kind_numbers);
         let numbers = std::mem::take(&mut self.seen_numbers);
         if !numbers.is_empty() && numbers.len() != kinds.count_ones() as usize {
@@ -114,7 +115,6 @@ impl Hello {
         let seen = numbers.into_iter().chain(std::iter::repeat(0));
         for (kind, seen) in bits(kinds).map(Kind::numbered).zip(seen) {
             let Some(kind) = kind else { continue };
-            self.kinds.push(kind.name().to_owned());
             if seen != 0 {
                 let resource_version = seen.to_string();
                 self.seen.push(KindVersion { kind: kind.name().to_owned(), resource_version });
