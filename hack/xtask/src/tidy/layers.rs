@@ -19,10 +19,10 @@ const LAYERS: [(&str, u8); 25] = [
     ("edgecore-sync", 3),
     ("edgecore-pods", 3),
     ("edgecore-node", 3),
-    ("edgecore-kubelet", 3),
     ("cloudcore-index", 3),
-    // adapters and what stands on the index
+    // adapters and what stands on the index or on the port to the runtime
     ("edgecore-cri", 4),
+    ("edgecore-kubelet", 4),
     ("cloudcore-hub", 4),
     ("cloudcore-status", 4),
     ("cloudcore-calls", 4),
