@@ -41,14 +41,14 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// Events tell people what happened: some thousands, warnings kept longest. Messages are somebody's, who must know
-    /// where one is not taken. Of readings the latest matter most.
+    /// Events tell people what happened: some five thousand of the size that pods make, warnings kept longest. Messages
+    /// are somebody's, who must know where one is not taken. Of readings the latest matter most.
     fn default() -> Self {
         let limit = |max_bytes, when_full| StreamLimit { max_bytes, when_full };
         Self {
             reports_max_bytes: 16 << 20,
             streams: BTreeMap::from([
-                ("events", limit(1 << 20, WhenFull::DropLowestPriority)),
+                ("events", limit(4 << 20, WhenFull::DropLowestPriority)),
                 ("messages", limit(8 << 20, WhenFull::Refuse)),
                 ("readings", limit(32 << 20, WhenFull::DropOldest)),
             ]),
