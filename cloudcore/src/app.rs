@@ -33,7 +33,7 @@ use wire::{KINDS, Kind};
 
 use crate::admin::Reviewer;
 use crate::config::Settings;
-use crate::kubelet::{self, Reached, Served};
+use crate::kubelet::{Reached, Served};
 use crate::uplink::{EdgeHub, Records, Uplink};
 use prepare::Prepared;
 
@@ -141,27 +141,8 @@ async fn start(
 ) -> anyhow::Result<()> {
     let Base { settings, client, clock, shutdown, last, .. } = base;
     let index = Index::with_own_bodies();
-    let Prepared {
-        authority,
-        trust_bundle,
-        cluster_id,
-        link_tls,
-        join_tls,
-        kubelet_address,
-        kubelet_serving,
-    } = prepared;
-    let serving = cloudcore_tunnel::Config {
-        address: kubelet_address,
-        serving: kubelet_serving,
-        most: kubelet::most_endpoints(),
-    };
-    let reached = Reached { hub: Arc::clone(&base.hub), ..Reached::default() };
-    let tunnel =
-        Tunnel::new(serving, reached.clone(), client.clone(), clock.clone(), metrics.tunnel.clone())?;
-    let controllers = controllers(base, Arc::new(Served(tunnel.clone())))?;
-    // Set once, as the hub below: this function runs once.
-    let _ = reached.controllers.set(controllers.clone());
-    tasks.spawn("kubelet endpoints", tunnel.run(last.clone()));
+    let Prepared { authority, trust_bundle, cluster_id, link_tls, join_tls, kubelet } = prepared;
+    let controllers = controllers(base, kubelet, metrics, tasks)?;
     let watches = watch_all(base, &index, &controllers, metrics, tasks);
     let ready = ready(base.readiness.clone(), index.clone(), shutdown.clone(), last.clone());
     tasks.spawn("readiness", ready);
@@ -225,10 +206,24 @@ fn hub_config(settings: &Settings, cluster_id: &str) -> HubConfig {
     }
 }
 
-/// The controllers, idle until this replica leads or has sessions.
-fn controllers(base: &Base, endpoints: Arc<Served>) -> anyhow::Result<Controllers> {
-    let autonomy = policy::parse(&base.settings.autonomy).map_err(anyhow::Error::msg).context("autonomy")?;
-    Ok(Controllers::new(base.client.clone(), base.clock.clone(), autonomy, endpoints))
+/// The controllers, idle until this replica leads or has sessions; and the kubelet's endpoints, which they open.
+fn controllers(
+    base: &Base,
+    kubelet: cloudcore_tunnel::Config,
+    metrics: &AllMetrics,
+    tasks: &mut Tasks,
+) -> anyhow::Result<Controllers> {
+    let Base { settings, client, clock, .. } = base;
+    let reached = Reached { hub: Arc::clone(&base.hub), ..Reached::default() };
+    let tunnel =
+        Tunnel::new(kubelet, reached.clone(), client.clone(), clock.clone(), metrics.tunnel.clone())?;
+    let autonomy = policy::parse(&settings.autonomy).map_err(anyhow::Error::msg).context("autonomy")?;
+    let served = Arc::new(Served(tunnel.clone()));
+    let controllers = Controllers::new(client.clone(), clock.clone(), autonomy, served);
+    // Set once, as the hub: this function runs once.
+    let _ = reached.controllers.set(controllers.clone());
+    tasks.spawn("kubelet endpoints", tunnel.run(base.last.clone()));
+    Ok(controllers)
 }
 
 /// Says, however the hub ends, that no edge is left.

@@ -1,6 +1,5 @@
 //! What must be known before edges are served. A cluster that is away is waited for; a cluster that refuses is said.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,12 +7,12 @@ use cloudcore_join::{authority, serving_names};
 use cloudcore_kube::path::NAMESPACES;
 use cloudcore_kube::{Client, KubeError};
 use kit::Backoff;
-use pki::{Authority, Serving};
+use pki::Authority;
 use rustls::ServerConfig;
 use serde::Deserialize;
 
 use super::Base;
-use crate::kubelet::own_address;
+use crate::kubelet::{most_endpoints, own_address};
 
 /// What is known then.
 pub(super) struct Prepared {
@@ -24,10 +23,8 @@ pub(super) struct Prepared {
     pub(super) trust_bundle: String,
     pub(super) link_tls: Arc<ServerConfig>,
     pub(super) join_tls: Arc<ServerConfig>,
-    /// Where the kubelet's API of nodes is served.
-    pub(super) kubelet_address: IpAddr,
-    /// What it is served with.
-    pub(super) kubelet_serving: Serving,
+    /// How the kubelet's API of nodes is served.
+    pub(super) kubelet: cloudcore_tunnel::Config,
 }
 
 #[derive(Deserialize)]
@@ -61,12 +58,13 @@ pub(super) async fn prepare(base: &Base) -> anyhow::Result<Prepared> {
     let trust_bundle = authority.certificate_pem().to_owned();
     let link_tls = pki::link_server(&serving, &trust_bundle, &base.clock)?;
     let join_tls = pki::join_server(&serving, &base.clock)?;
-    let kubelet_address = match settings.kubelet_address {
+    let address = match settings.kubelet_address {
         Some(address) => address,
         None => own_address(base.client.server())?,
     };
-    let kubelet_serving = authority.issue_serving(&[kubelet_address.to_string()], base.clock.wall())?;
-    Ok(Prepared { cluster_id, authority, trust_bundle, link_tls, join_tls, kubelet_address, kubelet_serving })
+    let serving = authority.issue_serving(&[address.to_string()], base.clock.wall())?;
+    let kubelet = cloudcore_tunnel::Config { address, serving, most: most_endpoints() };
+    Ok(Prepared { cluster_id, authority, trust_bundle, link_tls, join_tls, kubelet })
 }
 
 async fn reach(base: &Base) -> anyhow::Result<(String, Authority)> {
