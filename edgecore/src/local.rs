@@ -33,6 +33,8 @@ pub(crate) use ask::{now, status};
 const STATUS: &str = "/v1/status";
 /// Where the time is.
 const NOW: &str = "/v1/now";
+/// Pages that let the caller do something in a pod: the log says who it was.
+const ENTERS: [&str; 3] = ["/exec/", "/attach/", "/portForward/"];
 /// Connections served at once: a log that is followed and a command that runs hold one each.
 const MAX_CONNECTIONS: usize = 32;
 /// Connections at once that are told why they are not served; more are closed unanswered.
@@ -155,7 +157,14 @@ impl Doors {
         } else {
             let local = Arc::clone(local);
             self.served.spawn(async move {
-                local.kubelet.serve_beside(stream, |request| local.beside(request)).await;
+                let beside = |request: &Request<Incoming>| {
+                    let path = request.uri().path();
+                    if ENTERS.iter().any(|enters| path.starts_with(enters)) {
+                        tracing::info!(uid, pid, path, "somebody on the node enters a pod");
+                    }
+                    local.beside(request)
+                };
+                local.kubelet.serve_beside(stream, beside).await;
             });
         }
     }

@@ -75,10 +75,11 @@ impl Decoder {
             if left > 0 {
                 self.within = Some((stream, left, last));
             }
-            if !piece.is_empty() || left == 0 {
+            let came = !piece.is_empty() || left == 0;
+            if came {
                 events.push(Event::Data { stream, bytes: piece.to_vec(), last: last && left == 0 });
             }
-            return Ok((left == 0).then_some(rest));
+            return Ok(came.then_some(rest));
         }
         let Some((head, rest)) = bytes.split_first_chunk::<HEAD>() else { return Ok(None) };
         let head = u64::from_be_bytes(*head);

@@ -16,7 +16,7 @@ fn frames(all: &[(u32, &str, bool)]) -> Vec<u8> {
 
 /// What a session came to with a server that says this, and what the command wrote.
 async fn ended(input: Input, said: Vec<u8>) -> (anyhow::Result<End>, Vec<Wrote>) {
-    let (near, mut far) = tokio::io::duplex(64 << 10);
+    let (near, mut far) = tokio::io::duplex(2 * MAX_STATUS);
     let (output, mut written) = mpsc::channel(16);
     far.write_all(&said).await.unwrap();
     far.shutdown().await.unwrap();
