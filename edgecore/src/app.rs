@@ -4,6 +4,8 @@
 //! cloud ⇄ sync ⇄ store ⇄ pods → cri → containerd
 //!           ↓      ⇅
 //!       kubelet   node
+//!           ↑
+//!         local ⇄ operator
 //! ```
 //!
 //! Every arrow but those of sync and cri stays when the link is cut. The tasks: `cri` (asks the runtime how it does),
@@ -95,9 +97,10 @@ impl Parts {
         let registry = Arc::new(Mutex::new(Registry::default()));
         let readiness = Readiness::new();
         let (runtime_state, planned) = watch::channel(RuntimeState::default());
-        self.spawn_sync(&mut tasks, &registry)?;
+        let kubelet = self.kubelet();
+        self.spawn_sync(&mut tasks, &registry, kubelet.clone())?;
         self.spawn_node(&mut tasks, runtime_state)?;
-        tasks.spawn("local", self.local().serve(self.shutdown.clone()));
+        tasks.spawn("local", self.local(kubelet).serve(self.shutdown.clone()));
         let Self { shutdown, store, cri, monitor, admin, alive, .. } = self;
 
         let health = cri.health();
@@ -110,23 +113,34 @@ impl Parts {
         Ok(tasks)
     }
 
-    fn spawn_sync(&self, tasks: &mut Tasks, registry: &Mutex<Registry>) -> anyhow::Result<()> {
+    /// The kubelet's API, for the cloud over the link and for whoever is on the node over the local socket.
+    fn kubelet(&self) -> Kubelet<Cri> {
+        let alive = self.alive.clone();
+        let parts = edgecore_kubelet::Parts::new(
+            self.store.clone(),
+            self.cri.clone(),
+            self.clock.clone(),
+            move || {
+                let dead = (!alive.is_alive()).then(|| "pods: the engine made no round lately".to_owned());
+                dead.into_iter().collect()
+            },
+        );
+        Kubelet::new(parts)
+    }
+
+    fn spawn_sync(
+        &self,
+        tasks: &mut Tasks,
+        registry: &Mutex<Registry>,
+        kubelet: Kubelet<Cri>,
+    ) -> anyhow::Result<()> {
         let Self { config, store, clock, status, alive, shutdown, .. } = self;
         let metrics = Metrics::default();
         let mut registry =
             registry.lock().map_err(|_| anyhow::anyhow!("the metrics registry is poisoned"))?;
         metrics.register(&mut registry, status, store);
         let endpoints = config.endpoints.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
-        let (alive, asked) = (alive.clone(), alive.clone());
-        let kubelet = Kubelet::new(edgecore_kubelet::Parts::new(
-            store.clone(),
-            self.cri.clone(),
-            clock.clone(),
-            move || {
-                let dead = (!asked.is_alive()).then(|| "pods: the engine made no round lately".to_owned());
-                dead.into_iter().collect()
-            },
-        ));
+        let alive = alive.clone();
         let sync = Sync {
             config: edgecore_sync::Config {
                 node_name: config.node_name.clone(),
@@ -192,13 +206,14 @@ impl Parts {
         Ok(())
     }
 
-    fn local(&self) -> Local {
+    fn local(&self, kubelet: Kubelet<Cri>) -> Local<Cri> {
         Local {
             path: self.config.local_socket.clone(),
             node: self.config.node_name.clone(),
             store: self.store.clone(),
             link: self.status.clone(),
             clock: self.clock.clone(),
+            kubelet,
         }
     }
 

@@ -2,7 +2,7 @@
 //! is wrong (`EX_CONFIG`: a supervisor need not try again).
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::bail;
@@ -11,9 +11,12 @@ use edgecore_store::Store;
 use kit::{Clock, Shutdown};
 
 use crate::config::EdgeConfig;
+use crate::operator::exec::{self, ExecArgs};
+use crate::operator::logs::{self, LogsArgs};
+use crate::operator::pods::{self, PodsArgs};
 use crate::{app, join, local, lock, memory, status};
 
-const FAILED: u8 = 1;
+pub(crate) const FAILED: u8 = 1;
 const BAD_CONFIG: u8 = 78;
 
 /// The agent of an edge node.
@@ -29,9 +32,15 @@ enum Command {
     /// Makes this machine a node of a cluster: gets a certificate and writes the configuration.
     Join(JoinArgs),
     /// Runs the node, in the foreground.
-    Run(RunArgs),
+    Run(ConfigArgs),
     /// Tells how the node, its link and what waits for the cloud do.
     Status(StatusArgs),
+    /// Shows the pods of this node, also while the cloud is away.
+    Pods(PodsArgs),
+    /// Shows what a container wrote, also while the cloud is away.
+    Logs(LogsArgs),
+    /// Runs a command in a container, also while the cloud is away.
+    Exec(ExecArgs),
     /// Prints the version.
     Version,
 }
@@ -55,8 +64,9 @@ pub struct JoinArgs {
     pub containerd: String,
 }
 
+/// Where the configuration is.
 #[derive(Debug, Args)]
-struct RunArgs {
+pub(crate) struct ConfigArgs {
     /// The configuration.
     #[arg(long, default_value = "/etc/skerry/edgecore.yaml")]
     config: PathBuf,
@@ -64,9 +74,8 @@ struct RunArgs {
 
 #[derive(Debug, Args)]
 struct StatusArgs {
-    /// The configuration.
-    #[arg(long, default_value = "/etc/skerry/edgecore.yaml")]
-    config: PathBuf,
+    #[command(flatten)]
+    config: ConfigArgs,
     /// One line of JSON.
     #[arg(long)]
     json: bool,
@@ -82,6 +91,9 @@ pub fn main() -> ExitCode {
                 Ok(config) => end(&tell_status(&config, args.json)),
                 Err(code) => code,
             },
+            Command::Pods(args) => ask(&args.config, async |config| pods::run(&args, config).await),
+            Command::Logs(args) => ask(&args.config, async |config| logs::run(&args, config).await),
+            Command::Exec(args) => ask(&args.config, async |config| exec::run(&args, config).await),
             Command::Version => {
                 say(&format!("edgecore {}", app::VERSION));
                 ExitCode::SUCCESS
@@ -101,11 +113,30 @@ fn join_cluster(args: &JoinArgs) -> anyhow::Result<()> {
 }
 
 /// The configuration, or what to exit with after the complaint.
-fn read_config(path: &Path) -> Result<EdgeConfig, ExitCode> {
+fn read_config(ConfigArgs { config: path }: &ConfigArgs) -> Result<EdgeConfig, ExitCode> {
     kit::config::read(path).map_err(|error| {
-        complain(&format!("{}: {}", path.display(), kit::errors::chain(&error)));
+        fail(&format!("{}: {}", path.display(), kit::errors::chain(&error)));
         ExitCode::from(BAD_CONFIG)
     })
+}
+
+/// Asks the agent of this configuration; what comes of it is what the process ends with.
+fn ask(config: &ConfigArgs, work: impl AsyncFnOnce(&EdgeConfig) -> anyhow::Result<u8>) -> ExitCode {
+    let config = match read_config(config) {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let ended = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
+        let ended = runtime.block_on(work(&config));
+        // Somebody may still read from standard input.
+        runtime.shutdown_background();
+        ended
+    });
+    match ended {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => end(&Err(error)),
+    }
 }
 
 fn tell_status(config: &EdgeConfig, json: bool) -> anyhow::Result<()> {
@@ -121,9 +152,9 @@ fn tell_status(config: &EdgeConfig, json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn run(args: &RunArgs) -> ExitCode {
+fn run(args: &ConfigArgs) -> ExitCode {
     memory::settle();
-    let config = match read_config(&args.config) {
+    let config = match read_config(args) {
         Ok(config) => config,
         Err(code) => return code,
     };
@@ -150,19 +181,24 @@ fn end(ended: &anyhow::Result<()>) -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&format!("{error:#}"));
+            fail(&format!("{error:#}"));
             ExitCode::from(FAILED)
         }
     }
 }
 
-/// One line for people. A closed terminal is nobody's fault.
-fn say(line: &str) {
-    drop(writeln!(std::io::stdout().lock(), "{line}"));
+/// For people. A closed terminal is nobody's fault.
+pub(crate) fn say(words: &str) {
+    drop(writeln!(std::io::stdout().lock(), "{words}"));
 }
 
-fn complain(reason: &str) {
-    drop(writeln!(std::io::stderr().lock(), "error: {}", reason.replace('\n', " ")));
+/// One line beside what was asked for.
+pub(crate) fn complain(words: &str) {
+    drop(writeln!(std::io::stderr().lock(), "{words}"));
+}
+
+fn fail(reason: &str) {
+    complain(&format!("error: {}", reason.replace('\n', " ")));
 }
 
 #[cfg(test)]
@@ -184,11 +220,26 @@ mod tests {
             "edgecore run --config /c",
             "edgecore status",
             "edgecore status --json --config /c",
+            "edgecore pods",
+            "edgecore pods -A -o wide --config /c",
+            "edgecore pods -n n -o json",
+            "edgecore logs -n n pod -c c -f -p --since 5m --tail 7 --timestamps --limit-bytes 9",
+            "edgecore logs pod --since-time 2026-11-29T00:00:00Z --all-containers",
+            "edgecore exec -n n pod -c c -i -t -- sh -c x",
+            "edgecore exec -it pod -- sh",
             "edgecore version",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
         }
-        for line in ["edgecore", "edgecore join", "edgecore run extra", "edgecore fly"] {
+        for line in [
+            "edgecore",
+            "edgecore join",
+            "edgecore run extra",
+            "edgecore fly",
+            "edgecore logs",
+            "edgecore exec pod ls",
+            "edgecore pods -n n -A",
+        ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
         }
     }

@@ -34,7 +34,8 @@ pub struct EdgeConfig {
     pub containerd: String,
     /// Where `/livez`, `/readyz` and `/metrics` are served: a loopback address.
     pub admin: SocketAddr,
-    /// Where `edgecore status` asks the running agent: a Unix socket, for root and the agent's own user.
+    /// Where `edgecore status`, `pods`, `logs` and `exec` ask the running agent: a Unix socket, for root and the agent's own
+    /// user, in a folder that nobody else may write.
     pub local_socket: PathBuf,
     /// How much may wait for the cloud.
     pub queues: Queues,

@@ -25,6 +25,7 @@ mod leader;
 mod ledger;
 mod logs;
 mod node_life;
+mod operator;
 mod outage;
 mod pods;
 mod power;

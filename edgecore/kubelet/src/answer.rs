@@ -15,11 +15,15 @@ pub(crate) fn text(status: StatusCode, text: impl Into<String>) -> Response<Body
 
 /// An answer that is there as a whole.
 pub(crate) fn full(status: StatusCode, content_type: &'static str, content: Vec<u8>) -> Response<Body> {
-    let body = Full::new(Bytes::from(content)).map_err(|never| match never {}).boxed_unsync();
-    let mut response = Response::new(body);
+    let mut response = Response::new(whole(content));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
+}
+
+/// A body that is there as a whole.
+pub(crate) fn whole(content: Vec<u8>) -> Body {
+    Full::new(Bytes::from(content)).map_err(|never| match never {}).boxed_unsync()
 }
 
 /// Runs what may wait for the disk where it holds up nobody.

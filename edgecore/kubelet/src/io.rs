@@ -15,7 +15,7 @@ use kit::tasks::Group;
 use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional_with_sizes};
 use tokio::sync::oneshot;
 
-use crate::answer::{Body, text};
+use crate::answer::{Body, text, whole};
 use crate::healthz::{self, Alive};
 use crate::route::{Route, route};
 use crate::streams::{self, Wish};
@@ -83,34 +83,56 @@ impl<R: Runtime + Streaming> Kubelet<R> {
     /// Serves the one request of a stream, beside others. Where too many run already the stream is dropped, which
     /// resets it.
     pub fn serve(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
-        let parts = Arc::clone(&self.parts);
-        let started = self.requests.spawn(async move {
-            let (passing, passed) = oneshot::channel();
-            let passing = Mutex::new(Some(passing));
-            let service = service_fn(|request| {
-                let passing = passing.lock().unwrap_or_else(PoisonError::into_inner).take();
-                let parts = Arc::clone(&parts);
-                async move { Ok::<_, Infallible>(last(answer(&parts, request, passing).await)) }
-            });
-            // No half of the stream may end before the other: a cloud that has gone must be noticed also while there is
-            // nothing to send.
-            let served = hyper::server::conn::http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEAD_WITHIN)
-                .max_buf_size(16 * 1024)
-                .serve_connection(TokioIo::new(stream), service)
-                .with_upgrades();
-            if let Err(error) = served.await {
-                tracing::debug!(%error, "a request of the cloud ended early");
-            }
-            drop(passing);
-            if let Ok((near, far)) = passed.await {
-                pass(near, far).await;
-            }
-        });
+        // Of the parts alone: a task that held its own group would keep it from ever ending.
+        let started = self.requests.spawn(serve_one(Arc::clone(&self.parts), stream, |_| None));
         if !started {
             tracing::warn!(most = MAX_REQUESTS, "a request of the cloud was refused: too many run");
         }
+    }
+
+    /// Serves the one request of a stream to its end, for a caller that bounds them itself. What `beside` answers is not
+    /// the kubelet's to answer.
+    pub fn serve_beside(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        beside: impl Fn(&Request<Incoming>) -> Option<Response<Vec<u8>>> + Send + Sync,
+    ) -> impl Future<Output = ()> + Send {
+        serve_one(Arc::clone(&self.parts), stream, beside)
+    }
+}
+
+async fn serve_one<R: Runtime + Streaming>(
+    parts: Arc<Parts<R>>,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    beside: impl Fn(&Request<Incoming>) -> Option<Response<Vec<u8>>> + Send + Sync,
+) {
+    let (passing, passed) = oneshot::channel();
+    let passing = Mutex::new(Some(passing));
+    let service = service_fn(|request| {
+        let passing = passing.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let parts = Arc::clone(&parts);
+        let known = beside(&request);
+        async move {
+            Ok::<_, Infallible>(last(match known {
+                Some(known) => known.map(whole),
+                None => answer(&parts, request, passing).await,
+            }))
+        }
+    });
+    // No half of the stream may end before the other: a caller that has gone must be noticed also while there is
+    // nothing to send.
+    let served = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_WITHIN)
+        .max_buf_size(16 * 1024)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    if let Err(error) = served.await {
+        tracing::debug!(%error, "a request ended early");
+    }
+    drop(passing);
+    if let Ok((near, far)) = passed.await {
+        pass(near, far).await;
     }
 }
 

@@ -4,8 +4,8 @@
 //! the stream ends. [`Kubelet::serve`] takes a stream and returns at once; requests run beside each other in a group
 //! of their own, bounded in number, and end with it.
 //!
-//! Who may ask what is decided by the cloud, which is the only one that can open a stream; so far it asks for `/healthz`
-//! only. Paths, parameters, status codes
+//! Who may ask what is decided by whoever hands over a stream: the cloud, which alone can open one on the link and so far
+//! asks for `/healthz` only, and the agent's local socket ([`Kubelet::serve_beside`]), which lets in root. Paths, parameters, status codes
 //! and words are upstream's kubelet's ([`route`]): logs are read from the files that the runtime wrote ([`logs`]); exec,
 //! attach and port-forward pass through to the runtime's streaming server ([`streams`]).
 //!

@@ -1,59 +1,29 @@
-//! Asking the agent that runs.
+//! Asking the agent that runs for what is its own: its status and its time.
 
-use std::io::ErrorKind;
 use std::path::Path;
-use std::time::Duration;
 
-use anyhow::{Context, bail};
-use bytes::Bytes;
-use http::{Request, StatusCode, header};
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper_util::rt::TokioIo;
-use tokio::net::UnixStream;
+use anyhow::Context;
+use kit::WallTime;
 
-use super::STATUS;
+use super::{NOW, STATUS};
+use crate::operator::client;
 use crate::status::View;
 
-/// An agent that takes longer hangs.
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// Longest answer, in bytes.
 const MAX_ANSWER: usize = 1 << 20;
 
 /// The status of the agent that serves this socket; `None` where nobody does.
 pub(crate) async fn status(path: &Path) -> anyhow::Result<Option<View>> {
-    let asked = || format!("cannot ask edgecore on {}", path.display());
-    let stream = match UnixStream::connect(path).await {
-        Ok(stream) => stream,
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
-            return Ok(None);
-        }
-        Err(error) => return Err(error).with_context(asked),
-    };
-    let answer = tokio::time::timeout(ANSWER_WITHIN, get(stream)).await;
-    let answer = answer.map_err(anyhow::Error::from).flatten().with_context(asked)?;
+    let Some(stream) = client::connect(path).await? else { return Ok(None) };
+    let answer = client::get(stream, STATUS, MAX_ANSWER).await;
+    let answer = answer.with_context(|| format!("cannot ask edgecore on {}", path.display()))?;
     serde_json::from_slice(&answer).context("edgecore's answer is not understood").map(Some)
 }
 
-async fn get(stream: UnixStream) -> anyhow::Result<Bytes> {
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let request = Request::get(STATUS).header(header::HOST, "edgecore").body(Empty::<Bytes>::new())?;
-    let exchange = async {
-        let response = sender.send_request(request).await?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
-        let body = body.map_err(|error| anyhow::anyhow!(error))?.to_bytes();
-        if status != StatusCode::OK {
-            bail!("{status}: {}", String::from_utf8_lossy(&body));
-        }
-        Ok(body)
-    };
-    tokio::pin!(exchange);
-    tokio::select! {
-        answer = &mut exchange => answer,
-        // The connection may end in the same moment in which the answer is complete.
-        ended = connection => {
-            ended?;
-            exchange.await
-        }
-    }
+/// What time it is for the agent, whose clock the cloud corrects; `None` where nobody serves.
+pub(crate) async fn now(path: &Path) -> anyhow::Result<Option<WallTime>> {
+    let Some(stream) = client::connect(path).await? else { return Ok(None) };
+    let answer = client::get(stream, NOW, MAX_ANSWER).await?;
+    let time = std::str::from_utf8(&answer).ok().and_then(WallTime::parse);
+    time.context("edgecore's time is not understood").map(Some)
 }

@@ -46,8 +46,8 @@ fn get(address: SocketAddr, path: &str) -> Option<String> {
 /// A running agent; killed where a test leaves it behind.
 struct Agent {
     child: Child,
-    /// Read no further, and kept open.
-    _log: BufReader<std::process::ChildStderr>,
+    /// Read as far as a test wants, and kept open.
+    log: BufReader<std::process::ChildStderr>,
 }
 
 impl Drop for Agent {
@@ -64,7 +64,7 @@ fn start(config: &Path) -> Agent {
     let mut log = BufReader::new(child.stderr.take().unwrap());
     let started = log.by_ref().lines().any(|line| line.unwrap().contains("edgecore starts"));
     assert!(started, "it ended: {:?}", child.wait());
-    Agent { child, _log: log }
+    Agent { child, log }
 }
 
 #[test]
@@ -152,4 +152,51 @@ fn a_damaged_store_is_set_aside_and_the_agent_starts() {
     // Killed, it starts again on what it made.
     drop(start(&config));
     assert!(!state.join("store.db.corrupt-2").exists());
+}
+
+/// What a process of the operator says, once the agent serves its socket.
+fn once_served(words: &[&str]) -> (Option<i32>, String, String) {
+    loop {
+        let (code, stdout, stderr) = output(words);
+        if !stderr.contains("(yet)") {
+            return (code, stdout, stderr);
+        }
+    }
+}
+
+#[test]
+fn an_operator_is_told_what_is_here_and_whether_the_agent_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = write_config(dir.path(), free());
+    let config_text = config.to_str().unwrap();
+    let (code, _, stderr) = output(&["pods", "--config", config_text]);
+    let socket = dir.path().join("edgecore.sock");
+    let absent = format!("error: edgecore does not run on this node: nobody serves {}\n", socket.display());
+    assert_eq!((code, &stderr), (Some(1), &absent));
+    // A kill leaves the socket behind; whoever asks is told the same, and the next agent takes the place.
+    drop(start(&config));
+    let agent = start(&config);
+    let pods = ["pods", "--config", config_text];
+    assert_eq!(once_served(&pods), (Some(0), String::new(), "No resources found\n".to_owned()));
+    let (code, _, stderr) = output(&["exec", "p", "-n", "n", "--config", config_text, "--", "ls"]);
+    let none = "error: pods \"p\" not found in namespace \"n\" on this node\n";
+    assert_eq!((code, stderr.as_str()), (Some(1), none));
+    let (code, _, stderr) = output(&["logs", "p", "--config", config_text]);
+    let none = "error: pods \"p\" not found in any namespace on this node\n";
+    assert_eq!((code, stderr.as_str()), (Some(1), none));
+
+    // A second agent that is given the same socket does not get it.
+    std::fs::create_dir(dir.path().join("second")).unwrap();
+    let second = write_config(&dir.path().join("second"), free());
+    let text = std::fs::read_to_string(&second).unwrap();
+    let text = text.replace("/second/edgecore.sock", "/edgecore.sock").replace("edge-1", "edge-2");
+    std::fs::write(&second, text).unwrap();
+    let mut other = start(&second);
+    let refused = other.log.by_ref().lines().any(|line| line.unwrap().contains("another process does"));
+    assert!(refused);
+    let (_, line, stderr) = output(&["status", "--json", "--config", config_text]);
+    let told: serde_json::Value = serde_json::from_str(&line).expect(&stderr);
+    assert_eq!(told["node"], "edge-1");
+    drop(agent);
+    assert_eq!(output(&pods).2, absent, "killed");
 }

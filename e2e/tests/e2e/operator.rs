@@ -1,0 +1,83 @@
+//! Whoever stands before a node that the cloud does not reach sees its pods, reads their logs and gets into them.
+
+use std::process::Stdio;
+
+use anyhow::ensure;
+use skerry_e2e::host;
+
+use crate::world::{EDGE, World, sleeper};
+
+const SLEEP: &str = "command: [sleep, \"1000000\"]";
+
+/// A terminal of 33 rows that becomes one of 44 while the command runs, which ends with 5 once it has seen that.
+const IN_TERMINAL: &str = r#"stty rows 33 cols 77; before=$(stty -g)
+(until stty -a | grep -q -- -icanon; do :; done; stty rows 44 cols 88) &
+edgecore exec -it talks -- sh -c 'tty; until stty size | grep -q "44 88"; do :; done; exit 5'
+echo "code=$?"; wait; test "$before" = "$(stty -g)" && echo restored"#;
+
+#[test]
+fn without_the_cloud_an_operator_sees_pods_reads_logs_and_runs_commands() {
+    let world = World::new("operator");
+    let talks = "command: [sh, -c, \"echo to-out; echo to-err >&2; sleep 1000000\"]";
+    world.apply(&sleeper("talks", EDGE).replace(SLEEP, talks));
+    let pod = world.ready("app=talks", 1).remove(0);
+    world.edge.cut().unwrap();
+    world.wait("edgecore without its link", || {
+        let line = world.edge.exec(&["edgecore", "status", "--json"])?;
+        let status: serde_json::Value = serde_json::from_str(&line)?;
+        ensure!(status["link"]["state"] == "disconnected", "{line}");
+        Ok(true)
+    });
+    let edge = |words: &[&str]| world.edge.exec(&[&["edgecore"], words].concat());
+    let table = edge(&["pods", "-n", "operator", "-o", "wide"]).unwrap();
+    let line = table.lines().nth(1).unwrap().split_whitespace().collect::<Vec<_>>();
+    let ip = pod.object["status"]["podIP"].as_str().unwrap();
+    assert_eq!(line[..5], ["operator", "talks", "1/1", "Running", "0"], "{table}");
+    assert_eq!(line[6..], [ip, "<none>"], "{table}");
+    let list: serde_json::Value = serde_json::from_str(&edge(&["pods", "-o", "json"]).unwrap()).unwrap();
+    assert_eq!(list["items"][0]["metadata"]["uid"], pod.uid.as_str());
+
+    assert_eq!(edge(&["logs", "talks"]).unwrap(), "to-out\nto-err\n");
+    assert_eq!(edge(&["logs", "-n", "operator", "talks", "--tail", "1"]).unwrap(), "to-err\n");
+    let error = edge(&["logs", "-n", "default", "talks"]).unwrap_err().to_string();
+    assert!(error.contains("pods \"talks\" not found in namespace \"default\""), "{error}");
+
+    let run = |words: &[&str], input: Option<&str>| {
+        let mut command = world.edge.command(&[&["edgecore", "exec"], words].concat()).unwrap();
+        command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        if let (Some(mut pipe), Some(input)) = (child.stdin.take(), input) {
+            let input = input.to_owned();
+            std::thread::spawn(move || std::io::Write::write_all(&mut pipe, input.as_bytes()).unwrap());
+        }
+        let output = child.wait_with_output().unwrap();
+        let [out, err] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+        (output.status.code(), out, err)
+    };
+    let (code, out, err) = run(&["talks", "--", "sh", "-c", "echo out; echo err >&2; exit 7"], None);
+    assert_eq!((code, out.as_str()), (Some(7), "out\n"));
+    assert_eq!(err, "err\ncommand terminated with exit code 7\n");
+    // More than any buffer on the way holds, and an end that the command sees.
+    let input = crate::world::incompressible(1, 4 << 20, b'a'..=b'z');
+    let (code, out, err) = run(&["-i", "-n", "operator", "talks", "-c", "main", "--", "cat"], Some(&input));
+    assert!(code == Some(0) && out == input, "{code:?}: {} bytes came back: {err}", out.len());
+    let (code, _, err) = run(&["talks", "-c", "side", "--", "ls"], None);
+    assert_eq!(
+        (code, err.as_str()),
+        (Some(1), "error: container side is not valid for pod talks out of: main\n")
+    );
+
+    let typed = world.edge.exec(&["script", "-qec", IN_TERMINAL, "/dev/null"]).unwrap();
+    assert!(typed.contains("/dev/pts/") && typed.contains("code=5") && typed.contains("restored"), "{typed}");
+    world.edge.heal().unwrap();
+    assert_eq!(world.pod("talks").unwrap().life(), pod.life());
+
+    world.edge.kill().unwrap();
+    let error = edge(&["pods"]).unwrap_err().to_string();
+    assert!(error.contains("edgecore does not run on this node"), "{error}");
+    world.edge.start().unwrap();
+    host::wait("the socket that was left behind replaced", crate::world::PATIENCE, || {
+        Ok(edge(&["pods"])?.contains("talks"))
+    })
+    .unwrap();
+}
