@@ -1,7 +1,8 @@
 //! desired × observed × history × now → actions, for one pod.
 //!
 //! The order of things is upstream's: files, sandbox, init containers one by one, then all containers of the pod; what
-//! was put beside them (ephemeral containers) as soon as there is a sandbox. A pod is planned only when it was seen: what could not be looked at is unknown and left alone.
+//! was put beside them (ephemeral containers) as soon as there is a sandbox. A pod is planned only when it was seen:
+//! what could not be looked at is unknown and left alone.
 
 mod ending;
 mod garbage;

@@ -89,6 +89,15 @@ mod tests {
     }
 
     #[test]
+    fn mounts_of_ephemeral_containers_count() {
+        let mut spec = spec(&[("v", "/a")]);
+        let mounts = r#"[{"name":"v","mountPath":"/b"},{"name":"w","mountPath":"/b/inside"}]"#;
+        let beside = format!(r#"[{{"name":"e","volumeMounts":{mounts}}}]"#);
+        spec.ephemeral_containers = serde_json::from_str(&beside).unwrap();
+        assert_eq!(nested_mount_points(&spec, "v").unwrap(), ["inside"]);
+    }
+
+    #[test]
     fn nothing_nested_is_nothing_to_make() {
         assert_eq!(points(&[("v", "/a"), ("w", "/b")]).unwrap(), Vec::<String>::new());
         assert_eq!(points(&[("v", "/a/b"), ("w", "/a")]).unwrap(), Vec::<String>::new());

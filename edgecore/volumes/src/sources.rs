@@ -116,12 +116,16 @@ mod tests {
                 "containers":[{"name":"c","env":[
                     {"name":"A","valueFrom":{"configMapKeyRef":{"name":"cm-env","key":"k"}}},
                     {"name":"B","valueFrom":{"secretKeyRef":{"name":"s-env","key":"k"}}}]}],
+                "ephemeralContainers":[{"name":"e","envFrom":[{"configMapRef":{"name":"cm-beside"}}],
+                    "env":[{"name":"B","valueFrom":{"secretKeyRef":{"name":"s-beside","key":"k"}}}]}],
                 "imagePullSecrets":[{"name":"registry"},{}]}}"#,
         )
         .unwrap();
         let wants = wants(&pod);
-        assert_eq!(Vec::from_iter(&wants.config_maps), ["cm-env", "cm-from", "cm-projected", "cm-volume"]);
-        assert_eq!(Vec::from_iter(&wants.secrets), ["s-env", "s-from", "s-projected", "s-volume"]);
+        let maps = ["cm-beside", "cm-env", "cm-from", "cm-projected", "cm-volume"];
+        assert_eq!(Vec::from_iter(&wants.config_maps), maps);
+        let secrets = ["s-beside", "s-env", "s-from", "s-projected", "s-volume"];
+        assert_eq!(Vec::from_iter(&wants.secrets), secrets);
         assert_eq!(Vec::from_iter(&wants.pull_secrets), ["registry"]);
         let tokens: Vec<_> =
             wants.tokens.iter().map(|token| (token.audience.as_str(), token.expiration_seconds)).collect();

@@ -53,7 +53,8 @@ impl Problem {
     }
 }
 
-/// Starts a container. `target` is the one whose processes it is to see, where it names one and that one runs. Everything that people should know is told by events, in upstream's words.
+/// Starts a container. Everything that people should know is told by events, in upstream's words. `target` is the
+/// container whose processes it is to see, where it names one and that one runs.
 pub(super) async fn start<R: Runtime>(
     shared: &Arc<Shared<R>>,
     desired: &Desired,
