@@ -17,6 +17,11 @@ fn told(pod: &PodSeen, name: &str) -> Result<Value> {
     found.cloned().with_context(|| format!("nothing is told of {name}"))
 }
 
+/// How an ephemeral container ended; null where it has not.
+fn ended(pod: &PodSeen, name: &str) -> Result<Value> {
+    told(pod, name).map(|status| status.pointer("/state/terminated").cloned().unwrap_or_default())
+}
+
 /// Waits until an ephemeral container runs: its id.
 fn runs(world: &World, pod: &str, name: &str) -> String {
     let mut id = String::new();
@@ -101,9 +106,6 @@ fn an_ephemeral_container_runs_once_and_touches_nobody() {
     assert_eq!(alive(&world, &pod), before);
 
     sh(&world, &looker, "touch /tmp/go");
-    let ended = |pod: &PodSeen, name: &str| {
-        told(pod, name).map(|status| status.pointer("/state/terminated").cloned().unwrap_or_default())
-    };
     world.wait("its end", || Ok(ended(&world.pod("seen")?, "looker")?["exitCode"] == 7));
     goes_on(&world, "after-its-end");
     let pod = world.pod("seen").unwrap();
@@ -112,33 +114,43 @@ fn an_ephemeral_container_runs_once_and_touches_nobody() {
     let first = ended(&pod, "looker").unwrap();
     assert_eq!(first["containerID"], format!("containerd://{looker}"));
     assert!(world.edge.exec(&["cat", &log]).unwrap().ends_with(" stdout F hello from looker\n"));
+    world.kubectl(&["delete", "pod", "seen", "--wait=false"]).unwrap();
+    world.wait("it is gone", || Ok(world.pods("app=seen").is_empty() && alive(&world, &pod).is_empty()));
+}
 
-    // One on a terminal runs when the power goes: neither it nor the one before starts again.
+#[test]
+fn after_a_power_loss_no_ephemeral_container_starts_again() {
+    let world = World::new("ephemeral-power");
+    world.apply(&sleeper("dark", EDGE));
+    let pod = world.ready("app=dark", 1).remove(0);
+    let (life, since) = (pod.life(), ready_since(&pod));
+    let with = ["debug", "dark", IMAGE, PRESENT, "-c", "brief", "--", "sh", "-c", "echo bye; exit 7"];
+    world.kubectl(&with).unwrap();
+    world.wait("its end", || Ok(ended(&world.pod("dark")?, "brief")?["exitCode"] == 7));
+    let brief = ended(&world.pod("dark").unwrap(), "brief").unwrap();
     let with =
-        ["debug", "seen", IMAGE, PRESENT, "-c", "terminal", "-it", "--attach=false", "--profile=sysadmin"];
+        ["debug", "dark", IMAGE, PRESENT, "-c", "terminal", "-it", "--attach=false", "--profile=sysadmin"];
     world.kubectl(&[&with[..], &["--", "sleep", "2000000"]].concat()).unwrap();
-    let terminal = runs(&world, "seen", "terminal");
+    let terminal = runs(&world, "dark", "terminal");
     assert!(sh(&world, &terminal, "readlink /proc/1/fd/0").starts_with("/dev/pts/"));
-    assert!(
-        sh(&world, &terminal, "mkdir /tmp/m && mount -t tmpfs none /tmp/m && echo privileged")
-            == "privileged"
-    );
-    assert_eq!(ready_since(&world.pod("seen").unwrap()), since);
+    let mount = "mkdir /tmp/m && mount -t tmpfs none /tmp/m && echo privileged";
+    assert_eq!(sh(&world, &terminal, mount), "privileged");
+    let pod = world.pod("dark").unwrap();
+    assert_eq!((pod.life(), ready_since(&pod)), (life.clone(), since));
+
     world.edge.power_off().unwrap();
     world.edge.power_on().unwrap();
     world.wait("up again", || {
-        let pod = world.pod("seen")?;
+        let pod = world.pod("dark")?;
         ensure!(pod.life() != life && pod.ready, "{}", pod.object["status"]);
-        ensure!(told(&pod, "terminal")?.pointer("/state/terminated").is_some(), "{}", pod.object["status"]);
+        ensure!(ended(&pod, "terminal")?.is_object(), "{}", pod.object["status"]);
         Ok(true)
     });
     goes_on(&world, "after-the-power");
-    let pod = world.pod("seen").unwrap();
+    let pod = world.pod("dark").unwrap();
     assert_eq!(alive(&world, &pod), [("main".to_owned(), pod.containers["main"].clone())]);
-    assert_eq!(ended(&pod, "looker").unwrap(), first);
+    assert_eq!(ended(&pod, "brief").unwrap(), brief);
     assert_eq!(told(&pod, "terminal").unwrap()["restartCount"], 0);
-    world.kubectl(&["delete", "pod", "seen", "--wait=false"]).unwrap();
-    world.wait("it is gone", || Ok(world.pods("app=seen").is_empty() && alive(&world, &pod).is_empty()));
 }
 
 #[test]

@@ -26,9 +26,9 @@ fn shown(sim: &Sim) -> Value {
 
 /// Names of the containers that are planned to start, with the ones they look at.
 fn starts(sim: &Sim) -> Vec<(String, Option<String>)> {
-    let start = |action| match action {
-        Action::Start { name, target, .. } => Some((name, target.map(|id| id.0))),
-        _ => None,
+    let start = |action| {
+        let Action::Start { name, target, .. } = action else { return None };
+        Some((name, target.map(|id| id.0)))
     };
     sim.plan().actions.into_iter().filter_map(start).collect()
 }

@@ -169,17 +169,19 @@ fn apply(sim: &mut Sim, event: &Happens, boots: &mut u32) {
                 running[at].0.state = ContainerState::Unknown;
             }
         }
-        Happens::Debug { target } => {
-            let number = sim.desired.ephemeral.len();
-            if number < MOST {
-                sim.look();
-                let before = for_the_others(sim);
-                let target = if *target { "a0" } else { "" };
-                sim.debug(&json!({"name": format!("e{number}"), "targetContainerName": target}));
-                assert_eq!(before, for_the_others(sim), "it changes what happens to the others");
-            }
-        }
+        Happens::Debug { target } => debug(sim, if *target { "a0" } else { "" }),
         Happens::Delete => sim.delete(),
+    }
+}
+
+/// One more ephemeral container, if there is room.
+fn debug(sim: &mut Sim, target: &str) {
+    let number = sim.desired.ephemeral.len();
+    if number < MOST {
+        sim.look();
+        let before = for_the_others(sim);
+        sim.debug(&json!({"name": format!("e{number}"), "targetContainerName": target}));
+        assert_eq!(before, for_the_others(sim), "it changes what happens to the others");
     }
 }
 
