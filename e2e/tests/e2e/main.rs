@@ -14,6 +14,7 @@ mod autonomy;
 mod chaos;
 mod damage;
 mod delivery;
+mod ephemeral;
 mod equal;
 mod fleet;
 mod handmade;

@@ -162,6 +162,21 @@ mod tests {
     }
 
     #[test]
+    fn an_ephemeral_container_is_found_in_the_list_of_its_own() {
+        let status = |state: &Value| {
+            let status = json!({"name": "e", "containerID": "containerd://now", "state": state});
+            let report = json!({"status": {"containerStatuses": [], "ephemeralContainerStatuses": [status]}});
+            serde_json::from_value::<Reported>(report).unwrap()
+        };
+        let runs = status(&json!({"running": {}}));
+        assert_eq!(runs.running("e").as_deref(), Some("now"));
+        assert_eq!(runs.with_log("p", "e", false).as_deref(), Ok("now"));
+        let ended = status(&json!({"terminated": {"containerID": "containerd://now"}}));
+        assert_eq!(ended.running("e"), None);
+        assert_eq!(ended.with_log("p", "e", false).as_deref(), Ok("now"));
+    }
+
+    #[test]
     fn the_log_that_is_meant() {
         let before = json!({"terminated": {"containerID": "containerd://before"}});
         let running = json!({"running": {"startedAt": "x"}});

@@ -27,6 +27,8 @@ pub enum Action {
         role: Role,
         /// Number of the run, from 0: restarts before it.
         attempt: u32,
+        /// The container whose processes it is to see, where it names one and that one runs.
+        target: Option<ContainerId>,
     },
     /// Ends containers, side by side.
     Kill(Vec<Kill>),

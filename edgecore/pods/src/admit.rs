@@ -92,6 +92,7 @@ mod tests {
             namespace: "n".into(),
             name: name.into(),
             pod: Arc::new(serde_json::from_value(spec).unwrap()),
+            ephemeral: Arc::default(),
             refused: Arc::default(),
             deleting,
             gone: deleting,

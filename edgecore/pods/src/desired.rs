@@ -7,6 +7,9 @@ use edgecore_store::Object;
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 use thiserror::Error;
 
+use crate::ephemeral::Ephemeral;
+use crate::spec::honoured;
+
 /// Grace that the API server defaults to, for bodies that carry none.
 const DEFAULT_GRACE: i64 = 30;
 
@@ -43,7 +46,9 @@ pub struct Desired {
     pub name: String,
     /// The object.
     pub pod: Arc<Pod>,
-    /// JSON paths that this release does not honour; where there are any the pod is not started.
+    /// What was put beside its containers; each starts once.
+    pub ephemeral: Arc<[Ephemeral]>,
+    /// JSON paths that this release does not honour: see [`Desired::held_back`].
     pub refused: Arc<[String]>,
     /// It should end: somebody asked the API server to delete it, or it is gone there.
     pub deleting: bool,
@@ -71,6 +76,8 @@ pub enum Role {
     Sidecar,
     /// One of the containers the pod is for.
     App,
+    /// Put beside them to look at them: runs once, and does not count for the pod.
+    Ephemeral,
 }
 
 impl Desired {
@@ -89,11 +96,13 @@ impl Desired {
         if spec.containers.is_empty() {
             return Err(DesiredError::Missing { name: name(), field: "spec.containers" });
         }
+        let refused = refuse(&raw);
         Ok(Self {
             uid: object.uid.clone(),
             namespace: object.key.namespace.clone(),
             name: object.key.name.clone(),
-            refused: refuse(&raw).into(),
+            ephemeral: Ephemeral::all(&pod, &refused),
+            refused: refused.into(),
             deleting: object.deleting || pod.metadata.deletion_timestamp.is_some(),
             gone: object.deleting,
             pod: Arc::new(pod),
@@ -103,6 +112,12 @@ impl Desired {
     /// The pod as upstream writes it in messages: `name_namespace(uid)`.
     pub fn label(&self) -> String {
         format!("{}_{}({})", self.name, self.namespace, self.uid)
+    }
+
+    /// A field of it is not honoured, so it is not started. What ephemeral containers ask for in vain holds back nobody
+    /// but them.
+    pub fn held_back(&self) -> bool {
+        honoured::beside_ephemeral(&self.refused)
     }
 
     /// Its restart policy.
@@ -115,12 +130,13 @@ impl Desired {
     }
 
     /// Restart policy of one container: a sidecar's is `Always`; other init containers run again after a failure
-    /// unless the pod's policy is `Never`.
+    /// unless the pod's policy is `Never`; an ephemeral container never does.
     pub fn container_policy(&self, role: Role) -> RestartPolicy {
         match (role, self.restart_policy()) {
             (Role::Sidecar, _) => RestartPolicy::Always,
+            (Role::Ephemeral, _) => RestartPolicy::Never,
             (Role::Init, RestartPolicy::Always) => RestartPolicy::OnFailure,
-            (_, policy) => policy,
+            (Role::Init | Role::App, policy) => policy,
         }
     }
 
@@ -150,9 +166,21 @@ impl Desired {
         self.spec().into_iter().flat_map(|spec| &spec.containers)
     }
 
-    /// All containers, in the order in which they start.
+    /// All containers: those it was made with in the order in which they start, then ephemeral ones.
     pub fn containers(&self) -> impl Iterator<Item = (Role, &Container)> {
-        self.inits().chain(self.apps().map(|container| (Role::App, container)))
+        let apps = self.apps().map(|container| (Role::App, container));
+        let ephemeral = self.ephemeral.iter().map(|ephemeral| (Role::Ephemeral, &ephemeral.container));
+        self.inits().chain(apps).chain(ephemeral)
+    }
+
+    /// Those that count for whether the pod is ready: its own, and the sidecars.
+    pub fn counted(&self) -> impl Iterator<Item = (Role, &Container)> {
+        self.containers().filter(|(role, _)| matches!(role, Role::App | Role::Sidecar))
+    }
+
+    /// An ephemeral container by name.
+    pub fn ephemeral(&self, name: &str) -> Option<&Ephemeral> {
+        self.ephemeral.iter().find(|ephemeral| ephemeral.container.name == name)
     }
 
     /// A container by name.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use kit::{Elapsed, WallTime};
 use serde_json::{Value, json};
 
-use crate::desired::Desired;
+use crate::desired::{Desired, Role};
 
 /// Longest note of an event, as the API has it.
 const MAX_NOTE: usize = 1024;
@@ -59,10 +59,10 @@ impl Event {
         reason: &str,
         note: impl Into<String>,
     ) -> Self {
-        let list = if desired.inits().any(|(_, container)| container.name == name) {
-            "initContainers"
-        } else {
-            "containers"
+        let list = match desired.container(name) {
+            Some((Role::Init | Role::Sidecar, _)) => "initContainers",
+            Some((Role::Ephemeral, _)) => "ephemeralContainers",
+            Some((Role::App, _)) | None => "containers",
         };
         Self { field_path: format!("spec.{list}{{{name}}}"), ..Self::pod(desired, warning, reason, note) }
     }

@@ -22,6 +22,7 @@ pub mod spec;
 pub mod action;
 pub mod admit;
 pub mod desired;
+pub mod ephemeral;
 pub mod event;
 pub mod handle;
 pub mod handler;

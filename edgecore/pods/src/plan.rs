@@ -1,7 +1,8 @@
 //! desired × observed × history × now → actions, for one pod.
 //!
-//! The order of things is upstream's: files, sandbox, init containers one by one, then all containers of the pod. A
-//! pod is planned only when it was seen: what could not be looked at is unknown and left alone.
+//! The order of things is upstream's: files, sandbox, init containers one by one, then all containers of the pod; what
+//! was put beside them (ephemeral containers) as soon as there is a sandbox. A pod is planned only when it was seen:
+//! what could not be looked at is unknown and left alone.
 
 mod ending;
 mod garbage;
@@ -11,7 +12,7 @@ mod start;
 use kit::Elapsed;
 
 use crate::action::{Action, Kill};
-use crate::desired::Desired;
+use crate::desired::{Desired, Role};
 use crate::history::History;
 use crate::judge::deadline;
 use crate::memory::Memory;
@@ -68,11 +69,10 @@ pub fn plan(round: Round<'_>) -> Plan {
     plan
 }
 
-/// A pod with a field that is not honoured starts nothing. One that ran before it was given such a field, as
-/// `kubectl debug` gives `ephemeralContainers`, goes on: its condition names the field, and its containers are still
-/// looked after.
+/// A pod with a field that is not honoured starts nothing. One that ran before it was given such a field goes on: its
+/// condition names the field, and its containers are still looked after.
 fn may_run(round: Round<'_>) -> bool {
-    round.desired.refused.is_empty() || round.history.next_sandbox > 0
+    !round.desired.held_back() || round.history.next_sandbox > 0
 }
 
 fn active(round: Round<'_>, plan: &mut Plan) {
@@ -108,7 +108,7 @@ fn active(round: Round<'_>, plan: &mut Plan) {
 }
 
 /// Containers that must end so that they can be started anew: their probe says so, their definition changed, nobody
-/// knows what they do, or their sandbox is gone from under them.
+/// knows what they do, or their sandbox is gone from under them. Ephemeral ones end for the last reason only.
 fn to_restart(round: Round<'_>) -> Vec<Kill> {
     let sandbox = round.view.sandbox().map(|sandbox| &sandbox.id);
     let alive = round.view.containers.iter().filter(|seen| seen.alive());
@@ -121,12 +121,15 @@ fn to_restart(round: Round<'_>) -> Vec<Kill> {
             let doom = round.memory.doomed.get(&seen.container.id.0);
             let message = if let Some(doom) = doom {
                 doom.message.clone()
-            } else if changed && role != crate::desired::Role::Init {
+            } else if changed && matches!(role, Role::App | Role::Sidecar) {
                 format!("Container {name} definition changed, will be restarted")
-            } else if seen.container.state == ContainerState::Unknown {
+            } else if seen.container.state == ContainerState::Unknown && role != Role::Ephemeral {
                 format!("Container {name} is in an unknown state, will be restarted")
-            } else if Some(&seen.container.sandbox) != sandbox {
+            } else if Some(&seen.container.sandbox) != sandbox && role != Role::Ephemeral {
                 "Pod sandbox changed, it will be killed and re-created.".to_owned()
+            } else if Some(&seen.container.sandbox) != sandbox {
+                // It ends with what it looked at, and is not made anew.
+                format!("Stopping container {name}")
             } else {
                 return None;
             };

@@ -356,6 +356,8 @@ pub struct ContainerSpec {
     pub security: Security,
     /// Namespaces, as its sandbox has them.
     pub namespaces: Namespaces,
+    /// A running container of the same sandbox whose processes it sees and which sees its, whatever `namespaces` says.
+    pub target: Option<ContainerId>,
 }
 
 /// An image on the node.

@@ -72,16 +72,15 @@ pub fn status(round: Round<'_>, host: &Host) -> Value {
         insert_text(&mut status, "message", &verdict.message);
     }
     status.insert("conditions".into(), conditions::list(round));
-    let lists = [("initContainerStatuses", true), ("containerStatuses", false)];
-    for (key, inits) in lists {
-        let listed: Vec<Value> = round
-            .desired
-            .containers()
-            .filter(|(role, _)| (*role != Role::App) == inits)
-            .map(|(role, container)| containers::status(round, role, container))
-            .collect();
-        if !listed.is_empty() {
-            status.insert(key.into(), listed.into());
+    let list = |role: Role| match role {
+        Role::Init | Role::Sidecar => "initContainerStatuses",
+        Role::App => "containerStatuses",
+        Role::Ephemeral => "ephemeralContainerStatuses",
+    };
+    for (role, container) in round.desired.containers() {
+        let listed = status.entry(list(role)).or_insert_with(|| json!([]));
+        if let Some(listed) = listed.as_array_mut() {
+            listed.push(containers::status(round, role, container));
         }
     }
     addresses(round, host, &mut status);

@@ -1,6 +1,7 @@
 //! Unit tests: single decisions in tables, and the whole as a model.
 
 mod engine;
+mod ephemeral;
 mod kit;
 mod model;
 mod plan;

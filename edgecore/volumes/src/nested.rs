@@ -1,13 +1,16 @@
 //! Pure: which directories a read-only volume needs because other volumes are mounted inside it.
 
-use k8s_openapi::api::core::v1::{Container, PodSpec};
+use k8s_openapi::api::core::v1::{PodSpec, VolumeMount};
 
 /// Directories, relative to the volume, on which containers mount other volumes. Of mounts inside mounts only the
 /// outer one belongs to this volume.
 pub(crate) fn nested_mount_points(spec: &PodSpec, volume: &str) -> Result<Vec<String>, String> {
     let mut found = Vec::new();
-    for container in spec.init_containers.iter().flatten().chain(&spec.containers) {
-        for point in in_container(container, volume)? {
+    let own = spec.init_containers.iter().flatten().chain(&spec.containers);
+    let own = own.map(|container| container.volume_mounts.as_deref());
+    let ephemeral = spec.ephemeral_containers.iter().flatten();
+    for mounts in own.chain(ephemeral.map(|container| container.volume_mounts.as_deref())).flatten() {
+        for point in in_container(mounts, volume)? {
             if !found.contains(&point) {
                 found.push(point);
             }
@@ -16,10 +19,10 @@ pub(crate) fn nested_mount_points(spec: &PodSpec, volume: &str) -> Result<Vec<St
     Ok(found)
 }
 
-fn in_container(container: &Container, volume: &str) -> Result<Vec<String>, String> {
+fn in_container(mounts: &[VolumeMount], volume: &str) -> Result<Vec<String>, String> {
     let mut all = Vec::new();
     let mut own = Vec::new();
-    for mount in container.volume_mounts.iter().flatten() {
+    for mount in mounts {
         let path = clean(&mount.mount_path)?;
         if mount.name == volume {
             own.push(path.clone());
@@ -83,6 +86,15 @@ mod tests {
             ("e", "/dir/x/y/"),
         ]);
         assert_eq!(found.unwrap(), ["nested", "nested-vol", "x/y"]);
+    }
+
+    #[test]
+    fn mounts_of_ephemeral_containers_count() {
+        let mut spec = spec(&[("v", "/a")]);
+        let mounts = r#"[{"name":"v","mountPath":"/b"},{"name":"w","mountPath":"/b/inside"}]"#;
+        let beside = format!(r#"[{{"name":"e","volumeMounts":{mounts}}}]"#);
+        spec.ephemeral_containers = serde_json::from_str(&beside).unwrap();
+        assert_eq!(nested_mount_points(&spec, "v").unwrap(), ["inside"]);
     }
 
     #[test]

@@ -235,12 +235,13 @@ fn host_path(source: &HostPathVolumeSource) -> Result<Kind, Problem> {
 /// The user that every container runs as, if the pod says so for each and it is the same.
 fn common_user(spec: &PodSpec) -> Result<Option<u32>, Problem> {
     let pod = spec.security_context.as_ref().and_then(|context| context.run_as_user);
-    let mut containers =
-        spec.init_containers.iter().flatten().chain(&spec.containers).map(|container| {
-            container.security_context.as_ref().and_then(|context| context.run_as_user).or(pod)
-        });
-    let Some(Some(first)) = containers.next() else { return Ok(None) };
-    if containers.all(|user| user == Some(first)) {
+    let own = spec.init_containers.iter().flatten().chain(&spec.containers);
+    let own = own.map(|container| container.security_context.as_ref());
+    let ephemeral = spec.ephemeral_containers.iter().flatten();
+    let contexts = own.chain(ephemeral.map(|container| container.security_context.as_ref()));
+    let mut users = contexts.map(|context| context.and_then(|context| context.run_as_user).or(pod));
+    let Some(Some(first)) = users.next() else { return Ok(None) };
+    if users.all(|user| user == Some(first)) {
         return id(first, "securityContext.runAsUser").map(Some);
     }
     Ok(None)

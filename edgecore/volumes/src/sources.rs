@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::api::core::v1::{ConfigMap, Container, Pod, Secret, ServiceAccountTokenProjection, Volume};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, EnvFromSource, EnvVar, Pod, Secret, ServiceAccountTokenProjection, Volume,
+};
 use kit::Masked;
 
 /// Life of a token where the projection says none: the API server's default, which it normally writes into the pod.
@@ -63,7 +65,10 @@ pub fn wants(pod: &Pod) -> Wants {
         want_volume(&mut wants, volume);
     }
     for container in spec.init_containers.iter().flatten().chain(&spec.containers) {
-        want_environment(&mut wants, container);
+        want_environment(&mut wants, container.env.as_deref(), container.env_from.as_deref());
+    }
+    for container in spec.ephemeral_containers.iter().flatten() {
+        want_environment(&mut wants, container.env.as_deref(), container.env_from.as_deref());
     }
     let names = spec.image_pull_secrets.iter().flatten().map(|secret| secret.name.clone());
     wants.pull_secrets.extend(names.filter(|name| !name.is_empty()));
@@ -80,12 +85,12 @@ fn want_volume(wants: &mut Wants, volume: &Volume) {
     }
 }
 
-fn want_environment(wants: &mut Wants, container: &Container) {
-    for source in container.env_from.iter().flatten() {
+fn want_environment(wants: &mut Wants, env: Option<&[EnvVar]>, env_from: Option<&[EnvFromSource]>) {
+    for source in env_from.into_iter().flatten() {
         wants.config_maps.extend(source.config_map_ref.iter().map(|source| source.name.clone()));
         wants.secrets.extend(source.secret_ref.iter().map(|source| source.name.clone()));
     }
-    for source in container.env.iter().flatten().filter_map(|variable| variable.value_from.as_ref()) {
+    for source in env.into_iter().flatten().filter_map(|variable| variable.value_from.as_ref()) {
         wants.config_maps.extend(source.config_map_key_ref.iter().map(|source| source.name.clone()));
         wants.secrets.extend(source.secret_key_ref.iter().map(|source| source.name.clone()));
     }
@@ -111,12 +116,16 @@ mod tests {
                 "containers":[{"name":"c","env":[
                     {"name":"A","valueFrom":{"configMapKeyRef":{"name":"cm-env","key":"k"}}},
                     {"name":"B","valueFrom":{"secretKeyRef":{"name":"s-env","key":"k"}}}]}],
+                "ephemeralContainers":[{"name":"e","envFrom":[{"configMapRef":{"name":"cm-beside"}}],
+                    "env":[{"name":"B","valueFrom":{"secretKeyRef":{"name":"s-beside","key":"k"}}}]}],
                 "imagePullSecrets":[{"name":"registry"},{}]}}"#,
         )
         .unwrap();
         let wants = wants(&pod);
-        assert_eq!(Vec::from_iter(&wants.config_maps), ["cm-env", "cm-from", "cm-projected", "cm-volume"]);
-        assert_eq!(Vec::from_iter(&wants.secrets), ["s-env", "s-from", "s-projected", "s-volume"]);
+        let maps = ["cm-beside", "cm-env", "cm-from", "cm-projected", "cm-volume"];
+        assert_eq!(Vec::from_iter(&wants.config_maps), maps);
+        let secrets = ["s-beside", "s-env", "s-from", "s-projected", "s-volume"];
+        assert_eq!(Vec::from_iter(&wants.secrets), secrets);
         assert_eq!(Vec::from_iter(&wants.pull_secrets), ["registry"]);
         let tokens: Vec<_> =
             wants.tokens.iter().map(|token| (token.audience.as_str(), token.expiration_seconds)).collect();

@@ -30,6 +30,19 @@ fn a_status_changes_no_version() {
 }
 
 #[test]
+fn an_ephemeral_container_makes_a_new_version_and_what_it_names_is_needed() {
+    let mut pod = pod("p", "u", "n", "c", "s");
+    let before = version(Kind::Pod, &pod);
+    let from = json!([{"configMapRef": {"name": "beside"}}]);
+    let beside = json!([{"name": "e", "image": "i", "envFrom": from, "targetContainerName": "c"}]);
+    pod["spec"]["ephemeralContainers"] = beside.clone();
+    assert_ne!(version(Kind::Pod, &pod), before);
+    assert_eq!(body(Kind::Pod, &pod)["spec"]["ephemeralContainers"], beside);
+    let object = Draft::read(Kind::Pod, pod.to_string().as_bytes()).unwrap().finish(None);
+    assert!(object.pod().unwrap().config_maps.contains("beside"));
+}
+
+#[test]
 fn conditions_of_the_cloud_s_own_are_none_of_the_edge_s_business() {
     let mut node = node("n", "u");
     let hashes = |node: &Value| {

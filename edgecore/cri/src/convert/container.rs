@@ -90,6 +90,7 @@ pub(crate) mod tests {
             },
             security: Security::default(),
             namespaces: Namespaces::default(),
+            target: None,
         }
     }
 

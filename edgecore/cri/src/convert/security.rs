@@ -44,7 +44,7 @@ pub(crate) fn of_container(spec: &ContainerSpec) -> cri::LinuxContainerSecurityC
             drop_capabilities: security.drop_capabilities.clone(),
         }),
         privileged: security.privileged,
-        namespace_options: Some(namespaces(spec.namespaces)),
+        namespace_options: Some(of_its_own(spec)),
         run_as_user: security.run_as_user.map(number),
         run_as_username: security.run_as_username.clone(),
         // CRI refuses a group without a user.
@@ -70,6 +70,20 @@ fn namespaces(namespaces: Namespaces) -> cri::NamespaceOption {
         network: or_host(namespaces.host_network, Pod),
         pid: or_host(namespaces.host_pid, if namespaces.share_process { Pod } else { Container }),
         ipc: or_host(namespaces.host_ipc, Pod),
+        target_id: String::new(),
+    }
+}
+
+/// As its sandbox has them, but for the processes of a container that it is to look at.
+fn of_its_own(spec: &ContainerSpec) -> cri::NamespaceOption {
+    let options = namespaces(spec.namespaces);
+    match &spec.target {
+        Some(target) => cri::NamespaceOption {
+            pid: cri::NamespaceMode::Target.into(),
+            target_id: target.0.clone(),
+            ..options
+        },
+        None => options,
     }
 }
 
@@ -100,6 +114,7 @@ mod tests {
     use super::*;
     use crate::convert::container::tests::sample;
     use cri::NamespaceMode::{Container, Node, Pod};
+    use edgecore_pods::runtime::ContainerId;
 
     #[test]
     fn namespaces_are_the_pods_the_hosts_or_the_containers_own() {
@@ -112,6 +127,19 @@ mod tests {
         check(Namespaces { share_process: true, ..none }, Pod, Pod, Pod);
         check(Namespaces { host_pid: true, share_process: true, ..none }, Pod, Node, Pod);
         check(Namespaces { host_network: true, host_ipc: true, ..none }, Node, Container, Node);
+    }
+
+    #[test]
+    fn a_target_lends_its_processes_and_nothing_else() {
+        let mut spec = sample();
+        spec.namespaces = Namespaces { host_network: true, host_pid: true, ..Namespaces::default() };
+        spec.target = Some(ContainerId("t1".to_owned()));
+        let got = of_container(&spec).namespace_options.unwrap();
+        assert_eq!((got.network(), got.pid(), got.ipc()), (Node, cri::NamespaceMode::Target, Pod));
+        assert_eq!(got.target_id, "t1");
+        spec.target = None;
+        let got = of_container(&spec).namespace_options.unwrap();
+        assert_eq!((got.pid(), got.target_id.as_str()), (Node, ""));
     }
 
     #[test]

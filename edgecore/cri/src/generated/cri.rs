@@ -48,7 +48,7 @@ pub struct Mount {
     #[prost(enumeration = "MountPropagation", tag = "5")]
     pub propagation: i32,
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct NamespaceOption {
     #[prost(enumeration = "NamespaceMode", tag = "1")]
     pub network: i32,
@@ -56,6 +56,8 @@ pub struct NamespaceOption {
     pub pid: i32,
     #[prost(enumeration = "NamespaceMode", tag = "3")]
     pub ipc: i32,
+    #[prost(string, tag = "4")]
+    pub target_id: ::prost::alloc::string::String,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Int64Value {

@@ -211,6 +211,7 @@ pub(crate) fn container(sandbox: &SandboxSpec, name: &str, line: &str) -> Contai
         resources: Resources { cpu_shares: 102, memory_limit: 64 << 20, ..Resources::default() },
         security: Security { no_new_privs: true, seccomp: Seccomp::RuntimeDefault, ..Security::default() },
         namespaces: sandbox.namespaces,
+        target: None,
     }
 }
 

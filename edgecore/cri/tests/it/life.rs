@@ -4,7 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use edgecore_cri::Answer;
-use edgecore_pods::runtime::{ContainerId, ContainerState, Runtime, RuntimeError, SandboxId};
+use edgecore_pods::runtime::{ContainerId, ContainerSpec, ContainerState, Runtime, RuntimeError, SandboxId};
 
 use crate::daemon::{BUSYBOX, Daemon, container};
 
@@ -98,6 +98,30 @@ async fn gone(daemon: &Daemon, id: &ContainerId, sandbox: &SandboxId) {
     cri.remove_sandbox(sandbox).await.unwrap();
     assert!(matches!(cri.container(id).await, Err(RuntimeError::NotFound(name)) if name.contains(&id.0)));
     assert!(matches!(cri.sandbox_ips(sandbox).await, Err(RuntimeError::NotFound(_))));
+}
+
+#[tokio::test]
+async fn a_container_sees_the_processes_of_its_target() {
+    let daemon = Daemon::start().await;
+    let cri = &daemon.cri;
+    let spec = daemon.sandbox("u1", true);
+    let sandbox = cri.run_sandbox(&spec).await.unwrap();
+    let main = container(&spec, "main", "exec sleep 1000");
+    let main = cri.create_container(&sandbox, &spec, &main).await.unwrap();
+    cri.start_container(&main).await.unwrap();
+    let first = async |name: &str, target: Option<ContainerId>| {
+        let wanted = ContainerSpec { target, ..container(&spec, name, "exec sleep 2000") };
+        let id = cri.create_container(&sandbox, &spec, &wanted).await?;
+        cri.start_container(&id).await?;
+        let command = ["/bin/sh", "-c", "tr '\\0' ' ' </proc/1/cmdline"].map(str::to_owned);
+        let said = cri.exec(&id, &command, Duration::from_secs(30)).await?;
+        Ok::<_, RuntimeError>(String::from_utf8(said.stdout).unwrap())
+    };
+    assert_eq!(first("looker", Some(main.clone())).await.unwrap(), "sleep 1000 ");
+    assert_eq!(first("other", None).await.unwrap(), "sleep 2000 ");
+    cri.stop_container(&main, Duration::ZERO).await.unwrap();
+    let late = first("late", Some(main)).await.unwrap_err();
+    assert!(matches!(&late, RuntimeError::Failed(words) if words.contains("is not running")), "{late:?}");
 }
 
 #[tokio::test]

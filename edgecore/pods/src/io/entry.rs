@@ -197,6 +197,7 @@ fn nameless(uid: &str, namespace: &str, name: &str) -> Desired {
         namespace: namespace.to_owned(),
         name: name.to_owned(),
         pod: Arc::new(Pod::default()),
+        ephemeral: Arc::default(),
         refused: Arc::default(),
         deleting: true,
         gone: true,

@@ -106,17 +106,17 @@ const fn reason(problem: &VolumeError) -> &'static str {
     }
 }
 
-/// Makes the directories of the pod's logs.
-pub(super) async fn make_log_dirs<R: Runtime>(shared: &Shared<R>, desired: &Desired) -> std::io::Result<()> {
-    let dir = shared.log_dir(desired);
-    let names: Vec<String> = desired.containers().map(|(_, container)| container.name.clone()).collect();
-    blocking(move || {
-        for name in names {
-            std::fs::create_dir_all(dir.join(plain(&name)?))?;
-        }
-        Ok(())
-    })
-    .await
+/// Makes the directory of the pod's logs, or of those of one of its containers.
+pub(super) async fn make_log_dir<R: Runtime>(
+    shared: &Shared<R>,
+    desired: &Desired,
+    container: Option<&str>,
+) -> std::io::Result<()> {
+    let mut dir = shared.log_dir(desired);
+    if let Some(name) = container {
+        dir.push(plain(name)?);
+    }
+    blocking(move || std::fs::create_dir_all(dir)).await
 }
 
 /// Removes files and logs of a pod of which nothing is left in the runtime.

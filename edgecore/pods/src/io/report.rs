@@ -6,7 +6,6 @@ use edgecore_store::{Store, StoreError};
 use tokio::sync::mpsc;
 use wire::{ObjectKey, Version};
 
-use crate::desired::Role;
 use crate::io::engine::{Engine, Message};
 use crate::io::entry::Entry;
 use crate::io::limits;
@@ -229,7 +228,7 @@ fn targets_of(uid: &str, entry: &Entry, view: &PodView, host: &str, targets: &mu
     }
     let own = view.sandbox().and_then(|sandbox| sandbox.ips.first()).map_or("", String::as_str);
     let ip = if desired.host_network() { host } else { own };
-    for (_, container) in desired.containers().filter(|(role, _)| *role != Role::Init) {
+    for (_, container) in desired.counted() {
         let probes: Vec<(Kind, Spec)> = [Kind::Startup, Kind::Readiness, Kind::Liveness]
             .into_iter()
             .filter_map(|kind| Some((kind, Spec::of(kind, container)?)))

@@ -9,14 +9,14 @@ use crate::desired::Desired;
 use crate::event::Event;
 use crate::handler::of_hook;
 use crate::image::{PullPolicy, credentials, pull_policy, unanswered};
-use crate::io::files::{blocking, planned};
+use crate::io::files::{self, blocking, planned};
 use crate::io::handler::Answer;
 use crate::io::log_links;
 use crate::io::shared::Shared;
 use crate::io::sources::{pull_secrets, services, sources};
 use crate::io::worker::Home;
 use crate::restart::go_duration;
-use crate::runtime::{ContainerSpec, Image, Runtime, RuntimeError, SandboxSpec};
+use crate::runtime::{ContainerId, ContainerSpec, Image, Runtime, RuntimeError, SandboxSpec};
 use crate::spec::error::{CREATE_CONTAINER, CREATE_CONTAINER_CONFIG};
 use crate::spec::{
     ContainerContext, Paths, container_spec, environment, etc_hosts, mount_requests, sandbox_spec,
@@ -53,15 +53,17 @@ impl Problem {
     }
 }
 
-/// Starts a container. Everything that people should know is told by events, in upstream's words.
+/// Starts a container. Everything that people should know is told by events, in upstream's words. `target` is the
+/// container whose processes it is to see, where it names one and that one runs.
 pub(super) async fn start<R: Runtime>(
     shared: &Arc<Shared<R>>,
     desired: &Desired,
     home: &Home,
     name: &str,
     attempt: u32,
+    target: Option<ContainerId>,
 ) -> Result<(), Problem> {
-    let started = run(shared, desired, home, name, attempt).await;
+    let started = run(shared, desired, home, name, attempt, target).await;
     if let Err(problem) = &started
         && !problem.gone
     {
@@ -78,6 +80,7 @@ async fn run<R: Runtime>(
     home: &Home,
     name: &str,
     attempt: u32,
+    target: Option<ContainerId>,
 ) -> Result<(), Problem> {
     let Some((_, container)) = desired.container(name) else {
         return Err(Problem::new(CREATE_CONTAINER_CONFIG, format!("the pod has no container {name}")));
@@ -90,7 +93,15 @@ async fn run<R: Runtime>(
         .map_err(|error| config(error.to_string()))?
         .spec;
     let image = image(shared, desired, container, &sandbox, attempt > 0).await?;
+    let wanted = desired.ephemeral(name).and_then(|ephemeral| ephemeral.target.as_deref());
+    if let (Some(wanted), None) = (wanted, &target) {
+        return Err(config(format!("unable to find target container {wanted}")));
+    }
     let spec = made_out(shared, desired, container, home, &image, attempt).await?;
+    let spec = ContainerSpec { target, ..spec };
+    files::make_log_dir(shared, desired, Some(name))
+        .await
+        .map_err(|error| Problem::new(CREATE_CONTAINER, format!("log directory: {error}")))?;
     let id = shared
         .runtime
         .create_container(&home.id, &sandbox, &spec)

@@ -32,11 +32,12 @@ impl<R: Runtime> Engine<R> {
             entry.greeted = true;
             entry.refresh_at = Some(self.shared.clock.elapsed());
             let Some(desired) = entry.desired.clone().filter(|desired| !desired.deleting) else { continue };
-            if desired.refused.is_empty() {
-                wanting.push(desired);
-            } else {
+            if !desired.refused.is_empty() {
                 let note = format!("fields that this node does not support: {}", desired.refused.join(", "));
                 self.shared.events.tell(Event::pod(&desired, true, "FieldNotSupported", note));
+            }
+            if !desired.held_back() {
+                wanting.push(desired);
             }
         }
         let shared = &self.shared;

@@ -67,7 +67,9 @@ async fn step<R: Runtime>(
     let text = |error: RuntimeError| error.to_string();
     match action {
         Action::Prepare => {
-            files::make_log_dirs(shared, desired).await.map_err(|error| format!("log directory: {error}"))?;
+            files::make_log_dir(shared, desired, None)
+                .await
+                .map_err(|error| format!("log directory: {error}"))?;
             let ips = job.home.as_ref().map(|home| home.ips.clone()).unwrap_or_default();
             files::publish(shared, desired, &ips, job.waited).await?;
             Ok(Some(Outcome::Prepared))
@@ -84,11 +86,11 @@ async fn step<R: Runtime>(
             shared.runtime.remove_sandbox(&id).await.map_err(text)?;
             Ok(None)
         }
-        Action::Start { name, role: _, attempt } => {
+        Action::Start { name, role: _, attempt, target } => {
             let Some(home) = job.home.clone() else {
                 return Err(format!("no sandbox to start {name} in").into());
             };
-            match start(shared, desired, &home, &name, attempt).await {
+            match start(shared, desired, &home, &name, attempt, target).await {
                 Ok(()) => Ok(Some(Outcome::Started(name))),
                 Err(Problem { message, gone: true, .. }) => Err(message.into()),
                 // One container that does not start does not keep the others from it.

@@ -4,11 +4,14 @@ use crate::action::Action;
 use crate::desired::{RestartPolicy, Role};
 use crate::plan::{Plan, Round, init};
 use crate::restart::{Restart, restarts, when};
-use crate::runtime::ContainerState;
+use crate::runtime::{Container, ContainerId, ContainerState};
 
 /// Steps that start containers in the sandbox (`None`: in one still to be made).
 pub(super) fn plan(round: Round<'_>, sandbox: Option<&str>, plan: &mut Plan) -> Vec<Action> {
     let mut steps = Vec::new();
+    if sandbox.is_some() {
+        ephemeral(round, plan, &mut steps);
+    }
     match init::next(round, sandbox) {
         init::Next::Wait => {}
         init::Next::Start(names) => {
@@ -29,6 +32,27 @@ pub(super) fn plan(round: Round<'_>, sandbox: Option<&str>, plan: &mut Plan) -> 
         }
     }
     steps
+}
+
+/// Ephemeral containers start in any sandbox there is, however far the others are: they are there to look at what does
+/// not start, too. One that ran, in whatever sandbox, has had its turn.
+fn ephemeral(round: Round<'_>, plan: &mut Plan, steps: &mut Vec<Action>) {
+    for ephemeral in round.desired.ephemeral.iter().filter(|ephemeral| ephemeral.refused.is_none()) {
+        let name = &ephemeral.container.name;
+        if round.history.ran(name).is_none_or(|ran| ran.current.is_none()) {
+            start(round, Role::Ephemeral, name, plan, steps);
+        }
+    }
+}
+
+/// The container whose processes this one is to see, as it runs now.
+fn target(round: Round<'_>, name: &str) -> Option<ContainerId> {
+    let wanted = round.desired.ephemeral(name)?.target.as_deref()?;
+    let sandbox = &round.view.sandbox()?.id;
+    let runs =
+        |container: &Container| container.state == ContainerState::Running && container.sandbox == *sandbox;
+    let found = round.view.named(wanted).find(|seen| runs(&seen.container))?;
+    Some(found.container.id.clone())
 }
 
 /// Whether the container should run and does not.
@@ -80,5 +104,5 @@ fn start(round: Round<'_>, role: Role, name: &str, plan: &mut Plan, steps: &mut 
         });
     }
     let attempt = ran.map_or(0, crate::history::Ran::next_attempt);
-    steps.push(Action::Start { name: name.to_owned(), role, attempt });
+    steps.push(Action::Start { name: name.to_owned(), role, attempt, target: target(round, name) });
 }

@@ -60,6 +60,7 @@ pub fn container_spec(
         resources: resources(pod, container, context.node.memory_capacity)?,
         security: security(pod, container, context.image)?,
         namespaces: pod.spec.as_ref().map(namespaces).unwrap_or_default(),
+        target: None,
     })
 }
 

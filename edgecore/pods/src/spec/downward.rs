@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use edgecore_volumes::{Downward, Quantity};
-use k8s_openapi::api::core::v1::{Container, ObjectFieldSelector, Pod, ResourceFieldSelector};
+use k8s_openapi::api::core::v1::{ObjectFieldSelector, Pod, ResourceFieldSelector, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
 
 use crate::spec::context::NodeFacts;
@@ -55,13 +55,13 @@ impl Downward for Values<'_> {
 
     fn resource(&self, resource: &ResourceFieldSelector) -> Result<String, String> {
         let name = resource.container_name.as_deref().unwrap_or_default();
-        let container = self.container(name).ok_or_else(|| format!("container {name} not found"))?;
+        let named = self.resources().find(|(found, _)| *found == name);
+        let (_, resources) = named.ok_or_else(|| format!("container {name} not found"))?;
         let unsupported = || format!("unsupported container resource : {}", resource.resource);
         let (list, kind) = resource.resource.split_once('.').ok_or_else(unsupported)?;
         if !["cpu", "memory", "ephemeral-storage"].contains(&kind) {
             return Err(unsupported());
         }
-        let resources = container.resources.as_ref();
         let amount = match list {
             "requests" => amount(resources.and_then(|resources| resources.requests.as_ref()), kind)?,
             "limits" => {
@@ -85,10 +85,16 @@ impl Downward for Values<'_> {
     }
 }
 
-impl Values<'_> {
-    fn container(&self, name: &str) -> Option<&Container> {
-        let spec = self.pod.spec.as_ref()?;
-        spec.containers.iter().chain(spec.init_containers.iter().flatten()).find(|found| found.name == name)
+impl<'a> Values<'a> {
+    /// What each container asks for; an ephemeral one asks for nothing.
+    fn resources(&self) -> impl Iterator<Item = (&'a str, Option<&'a ResourceRequirements>)> {
+        let spec = self.pod.spec.iter();
+        spec.flat_map(|spec| {
+            let own = spec.containers.iter().chain(spec.init_containers.iter().flatten());
+            let own = own.map(|container| (container.name.as_str(), container.resources.as_ref()));
+            let ephemeral = spec.ephemeral_containers.iter().flatten();
+            own.chain(ephemeral.map(|container| (container.name.as_str(), None)))
+        })
     }
 }
 

@@ -46,6 +46,20 @@ pub fn refused(pod: &Value) -> Vec<String> {
     found
 }
 
+/// Where an ephemeral container stands among the paths.
+const EPHEMERAL: &str = "spec.ephemeralContainers[";
+
+/// What of the paths is about the ephemeral container in this place: the first, or that there are more than are named.
+pub fn of_ephemeral(refused: &[String], index: usize) -> Option<&String> {
+    let own = format!("{EPHEMERAL}{index}]");
+    refused.iter().find(|path| path.starts_with(&own)).or_else(|| refused.get(MOST))
+}
+
+/// Whether any path is about something else than an ephemeral container.
+pub fn beside_ephemeral(refused: &[String]) -> bool {
+    refused.iter().any(|path| !path.starts_with(EPHEMERAL))
+}
+
 fn walk(value: &Value, rule: Rule, path: &str, found: &mut Vec<String>) {
     // Absent, said differently.
     if value.is_null() || value.as_array().is_some_and(Vec::is_empty) {

@@ -1,6 +1,8 @@
 //! Security contexts of pod and container → what the container may do.
 
-use k8s_openapi::api::core::v1::{Container, Pod, PodSecurityContext, SeccompProfile, SecurityContext};
+use k8s_openapi::api::core::v1::{
+    Container, EphemeralContainer, Pod, PodSecurityContext, SeccompProfile, SecurityContext,
+};
 
 use crate::runtime::{Image, Seccomp, Security};
 use crate::spec::error::SpecError;
@@ -41,11 +43,14 @@ pub(crate) fn groups(of_pod: Option<&PodSecurityContext>) -> Vec<i64> {
 
 /// Any container of the pod is privileged.
 pub(crate) fn any_privileged(pod: &Pod) -> bool {
-    let containers =
-        pod.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten().chain(&spec.containers));
-    containers
-        .filter_map(|container| container.security_context.as_ref())
-        .any(|context| context.privileged == Some(true))
+    let own = |container: &Container| container.security_context.as_ref()?.privileged;
+    let ephemeral = |container: &EphemeralContainer| container.security_context.as_ref()?.privileged;
+    pod.spec.iter().any(|spec| {
+        let inits = spec.init_containers.iter().flatten();
+        let mut all = inits.chain(&spec.containers).map(own);
+        let mut beside = spec.ephemeral_containers.iter().flatten().map(ephemeral);
+        all.any(|privileged| privileged == Some(true)) || beside.any(|privileged| privileged == Some(true))
+    })
 }
 
 /// The user that the image's process runs as where nobody says otherwise: an image that says nothing runs as root;

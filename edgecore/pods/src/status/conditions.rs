@@ -133,8 +133,9 @@ fn containers_ready(round: Round<'_>) -> Condition {
         "Failed" => return condition(kind, false, "PodFailed", String::new()),
         _ => {}
     }
-    let counted = round.desired.containers().filter(|(role, _)| *role != Role::Init);
-    let unready: Vec<&str> = counted
+    let unready: Vec<&str> = round
+        .desired
+        .counted()
         .filter(|(role, container)| !containers::started_ready(round, *role, &container.name).1)
         .map(|(_, container)| container.name.as_str())
         .collect();

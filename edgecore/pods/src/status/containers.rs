@@ -56,6 +56,10 @@ pub fn state<'a>(round: Round<'a>, role: Role, name: &str) -> State<'a> {
 
 /// Why a container that should run does not start.
 fn why_not(round: Round<'_>, role: Role, name: &str) -> Option<(String, String)> {
+    if let Some(field) = round.desired.ephemeral(name).and_then(|ephemeral| ephemeral.refused.as_ref()) {
+        let message = format!("a field that this node does not support: {field}");
+        return Some(("FieldNotSupported".to_owned(), message));
+    }
     if let Restart::At { wait, .. } = restart(round, role, name) {
         let wait = go_duration(wait);
         let pod = round.desired.label();
@@ -76,10 +80,10 @@ fn why_not(round: Round<'_>, role: Role, name: &str) -> Option<(String, String)>
 pub(super) fn started_ready(round: Round<'_>, role: Role, name: &str) -> (bool, bool) {
     let ran = round.history.ran(name);
     match (role, ran.and_then(Ran::running)) {
-        (_, Some(run)) if role != Role::Init => (run.started, run.started && run.ready),
+        (Role::App | Role::Sidecar, Some(run)) => (run.started, run.started && run.ready),
         (Role::Init, None) => (false, ran.and_then(Ran::ended).is_some_and(|ended| ended.exit_code == 0)),
         (Role::Init, Some(run)) => (run.started, false),
-        _ => (false, false),
+        (Role::App | Role::Sidecar, None) | (Role::Ephemeral, _) => (false, false),
     }
 }
 
@@ -102,12 +106,17 @@ pub(super) fn status(round: Round<'_>, role: Role, container: &Container) -> Val
         "imageID": run.map(|run| run.image_ref.clone()).unwrap_or_default(),
         "restartCount": ran.map_or(0, |ran| ran.restarts),
         "ready": ready,
-        "started": started,
         "state": state_value(&shown),
         "lastState": last.map_or_else(|| json!({}), |ended| json!({"terminated": ended_value(ended)})),
     });
-    if let (Some(run), Some(map)) = (run, status.as_object_mut()) {
-        map.insert("containerID".into(), container_id(&run.id).into());
+    if let Some(map) = status.as_object_mut() {
+        // As upstream: nobody asks an ephemeral container whether it has started.
+        if role != Role::Ephemeral {
+            map.insert("started".into(), started.into());
+        }
+        if let Some(run) = run {
+            map.insert("containerID".into(), container_id(&run.id).into());
+        }
     }
     status
 }

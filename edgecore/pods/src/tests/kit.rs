@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::action::{Action, Outcome};
 use crate::desired::Desired;
+use crate::ephemeral::Ephemeral;
 use crate::fake::World;
 use crate::history::History;
 use crate::judge::judge;
@@ -35,6 +36,7 @@ pub(super) fn pod_of(body: &Value) -> Desired {
         name: "p".into(),
         deleting: pod.metadata.deletion_timestamp.is_some(),
         gone: false,
+        ephemeral: Ephemeral::all(&pod, &[]),
         refused: Arc::default(),
         pod: Arc::new(pod),
     }
@@ -146,7 +148,12 @@ impl Sim {
                 return Some(Outcome::Stopped(id.clone()));
             }
             Action::RemoveSandbox(id) => self.world.remove_sandbox(id),
-            Action::Start { name, attempt, .. } => {
+            Action::Start { name, attempt, target, .. } => {
+                let wanted = self.desired.ephemeral(name).and_then(|ephemeral| ephemeral.target.as_ref());
+                if let (Some(_), None) = (wanted, target) {
+                    let (reason, message) = ("CreateContainerConfigError".to_owned(), "no target".to_owned());
+                    return Some(Outcome::NotStarted { name: name.clone(), reason, message, image: false });
+                }
                 if let Some((reason, image)) = self.broken.get(name) {
                     let (reason, image, message) = (reason.clone(), *image, "why".to_owned());
                     return Some(Outcome::NotStarted { name: name.clone(), reason, message, image });
@@ -220,6 +227,15 @@ impl Sim {
         let id = self.running(name).unwrap_or_else(|| panic!("{name} does not run"));
         self.world.now_ns = self.now.wall.0 * 1_000_000;
         self.world.exit(&id, code);
+    }
+
+    /// Somebody puts an ephemeral container into the pod.
+    pub(super) fn debug(&mut self, container: &Value) {
+        let mut pod = (*self.desired.pod).clone();
+        let list = pod.spec.as_mut().unwrap().ephemeral_containers.get_or_insert_default();
+        list.push(serde_json::from_value(container.clone()).unwrap());
+        self.desired.ephemeral = Ephemeral::all(&pod, &self.desired.refused);
+        self.desired.pod = Arc::new(pod);
     }
 
     /// The pod ends by the will of the API server.

@@ -3,13 +3,18 @@
 //! The engine's process dies between, and in the middle of, steps; power is lost; sandboxes break; containers end. In
 //! the end the pod is as it should be, and on the way nothing was done that upstream's users would not expect.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::json;
 
+use crate::action::Action;
 use crate::desired::{Desired, Role};
-use crate::runtime::ContainerState;
+use crate::plan::{Round, plan};
+use crate::runtime::{ContainerId, ContainerState};
+use crate::status::{Host, status};
 use crate::tests::kit::{Sim, UID, pod};
 
 #[derive(Debug, Clone)]
@@ -32,9 +37,14 @@ enum Happens {
     ContainerVanishes { which: prop::sample::Index },
     /// A container is in a state nobody knows.
     ContainerUnknown { which: prop::sample::Index },
+    /// Somebody puts an ephemeral container beside the others, perhaps to look into the first of them.
+    Debug { target: bool },
     /// The API server deletes the pod.
     Delete,
 }
+
+/// Most ephemeral containers of a pod.
+const MOST: usize = 3;
 
 fn happens() -> impl Strategy<Value = Happens> {
     prop_oneof![
@@ -47,6 +57,7 @@ fn happens() -> impl Strategy<Value = Happens> {
         1 => Just(Happens::SandboxBreaks),
         1 => any::<prop::sample::Index>().prop_map(|which| Happens::ContainerVanishes { which }),
         1 => any::<prop::sample::Index>().prop_map(|which| Happens::ContainerUnknown { which }),
+        2 => any::<bool>().prop_map(|target| Happens::Debug { target }),
         1 => Just(Happens::Delete),
     ]
 }
@@ -67,7 +78,7 @@ fn pods() -> impl Strategy<Value = Desired> {
 }
 
 /// What must hold after every single event.
-fn check_always(sim: &Sim, restarts: &mut std::collections::BTreeMap<String, u32>, over: &mut bool) {
+fn check_always(sim: &Sim, restarts: &mut BTreeMap<String, u32>, over: &mut bool) {
     for (_, container) in sim.desired.containers() {
         let alive = sim.world.running().filter(|c| c.name == container.name).count();
         assert!(alive <= 1, "{} runs {alive} times", container.name);
@@ -158,8 +169,57 @@ fn apply(sim: &mut Sim, event: &Happens, boots: &mut u32) {
                 running[at].0.state = ContainerState::Unknown;
             }
         }
+        Happens::Debug { target } => debug(sim, if *target { "a0" } else { "" }),
         Happens::Delete => sim.delete(),
     }
+}
+
+/// One more ephemeral container, if there is room.
+fn debug(sim: &mut Sim, target: &str) {
+    let number = sim.desired.ephemeral.len();
+    if number < MOST {
+        sim.look();
+        let before = for_the_others(sim);
+        sim.debug(&json!({"name": format!("e{number}"), "targetContainerName": target}));
+        assert_eq!(before, for_the_others(sim), "it changes what happens to the others");
+    }
+}
+
+/// What is planned to run and to end, ephemeral containers aside, whatever steps were taken last.
+fn for_the_others(sim: &Sim) -> Vec<Action> {
+    let mut memory = sim.memory.clone();
+    memory.hurry(sim.now.elapsed);
+    let mut actions = plan(Round { memory: &memory, ..sim.round() }).actions;
+    actions.retain(|action| match action {
+        Action::Start { role, .. } => *role != Role::Ephemeral,
+        Action::RunSandbox { .. } | Action::Kill(_) => true,
+        Action::Prepare
+        | Action::StopSandbox(_)
+        | Action::RemoveSandbox(_)
+        | Action::RemoveContainer { .. }
+        | Action::Clear => false,
+    });
+    actions
+}
+
+/// An ephemeral container runs once in its life, and the pod is what it would be without it. `ran` are the containers
+/// that ever ran, by name.
+fn check_ephemeral(sim: &Sim, ran: &mut BTreeMap<String, BTreeSet<ContainerId>>) {
+    for ephemeral in sim.desired.ephemeral.iter() {
+        let name = &ephemeral.container.name;
+        let own = sim.world.containers.iter().filter(|(container, _)| container.name == *name);
+        let ever = own.filter(|(c, detail)| c.state != ContainerState::Created && !detail.called_off);
+        let all = ran.entry(name.clone()).or_default();
+        all.extend(ever.map(|(container, _)| container.id.clone()));
+        assert!(all.len() <= 1, "{name} ran as {all:?}");
+        assert_eq!(sim.history.ran(name).map_or(0, |ran| ran.restarts), 0);
+    }
+    let without = Desired { ephemeral: Arc::default(), ..sim.desired.clone() };
+    let bare = status(Round { desired: &without, ..sim.round() }, &Host::default());
+    let mut shown = status(sim.round(), &Host::default());
+    let listed = shown.as_object_mut().unwrap().remove("ephemeralContainerStatuses");
+    assert_eq!(listed.map_or(0, |list| list.as_array().unwrap().len()), sim.desired.ephemeral.len());
+    assert_eq!(shown, bare);
 }
 
 /// Nothing bad happens any more; plain init containers succeed.
@@ -186,12 +246,15 @@ proptest! {
     #[test]
     fn every_life_ends_well(desired in pods(), events in prop::collection::vec(happens(), 0..40)) {
         let mut sim = Sim::new(desired);
-        let (mut restarts, mut over, mut boots) = (std::collections::BTreeMap::new(), false, 0);
+        let (mut restarts, mut over, mut boots) = (BTreeMap::new(), false, 0);
+        let mut ran = BTreeMap::new();
         for event in &events {
             apply(&mut sim, event, &mut boots);
             check_always(&sim, &mut restarts, &mut over);
+            check_ephemeral(&sim, &mut ran);
         }
         calm(&mut sim);
+        check_ephemeral(&sim, &mut ran);
         let running = |name: &str| sim.running(name).is_some();
         if sim.desired.deleting {
             prop_assert!(sim.world.containers.is_empty() && sim.world.sandboxes.is_empty());
@@ -207,6 +270,12 @@ proptest! {
                 let ended = sim.history.ran(&container.name).and_then(|ran| ran.ended());
                 let done = ended.is_some_and(|ended| !crate::restart::restarts(policy, ended.exit_code));
                 prop_assert!(running(&container.name) || done, "{} does not run", container.name);
+            }
+            for ephemeral in sim.desired.ephemeral.iter() {
+                let name = &ephemeral.container.name;
+                let blind = ephemeral.target.as_ref().is_some_and(|target| !running(target));
+                let ran = sim.history.ran(name).is_some_and(|ran| ran.current.is_some());
+                prop_assert!(ran || blind, "{name} never ran");
             }
             let ready = sim.world.sandboxes.iter().filter(|s| s.ready && s.pod_uid == UID).count();
             prop_assert_eq!(ready, 1);

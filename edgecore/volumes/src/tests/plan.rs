@@ -150,6 +150,10 @@ fn a_token_belongs_to_the_user_all_containers_share() {
     let pod_wide =
         format!(r#","securityContext":{{"runAsUser":5}}{}"#, containers(&[r#"{"name":"plain"}"#.to_owned()]));
     assert_eq!(owner(&pod_wide), (5, 0o600, 0));
+    // Who is put beside them later counts too, or could not read it.
+    let beside = |user: String| format!(r#"{pod_wide},"ephemeralContainers":[{user}]"#);
+    assert_eq!(owner(&beside(user(5))), (5, 0o600, 0));
+    assert_eq!(owner(&beside(user(6))), (0, 0o644, 0));
 }
 
 #[test]

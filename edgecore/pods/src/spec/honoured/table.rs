@@ -1,11 +1,12 @@
 //! The table: every field of a pod that this node honours, or that is none of a node's business.
 //!
-//! Fields that are left out on purpose, since they ask for something this node does not do: `ephemeralContainers`,
-//! `runtimeClassName` and with it `overhead`, `resourceClaims`, `resources` of the pod, `hostnameOverride`,
-//! `hostUsers: false`; of containers `volumeDevices`, `restartPolicyRules`, gRPC probes, `stopSignal`,
-//! `tcpSocket` hooks (which upstream does not carry out either), `fileKeyRef`, resources other than CPU, memory and
-//! ephemeral storage; of security contexts SELinux, Windows, `procMount: Unmasked`, `Localhost` profiles, unsafe
-//! sysctls; and all volumes but the ones below.
+//! Fields that are left out on purpose, since they ask for something this node does not do: `runtimeClassName` and with
+//! it `overhead`, `resourceClaims`, `resources` of the pod, `hostnameOverride`, `hostUsers: false`; of containers
+//! `volumeDevices`, `restartPolicyRules`, gRPC probes, `stopSignal`, `tcpSocket` hooks (which upstream does not carry
+//! out either), `fileKeyRef`, resources other than CPU, memory and ephemeral storage; of ephemeral containers also what
+//! the API server takes of none (ports, probes, hooks, resources, a restart policy, parts of volumes); of security
+//! contexts SELinux, Windows, `procMount: Unmasked`, `Localhost` profiles, unsafe sysctls; and all volumes but the ones
+//! below.
 
 use super::Rule::{self, Any, Keys, List, Object, OneOf, Only};
 
@@ -38,13 +39,14 @@ const SCHEDULING: Fields = &[
 
 const RUNNING: Fields = &[
     ("activeDeadlineSeconds", Any),
-    ("containers", List(&Object(&[CONTAINER]))),
+    ("containers", List(&Object(&[PROCESS, CONTAINER]))),
     ("enableServiceLinks", Any),
+    ("ephemeralContainers", List(&Object(&[PROCESS, EPHEMERAL]))),
     ("hostIPC", Any),
     ("hostPID", Any),
     ("hostUsers", Only(true)),
     ("imagePullSecrets", Any),
-    ("initContainers", List(&Object(&[CONTAINER, &[("restartPolicy", OneOf(&["Always"]))]]))),
+    ("initContainers", List(&Object(&[PROCESS, CONTAINER, &[("restartPolicy", OneOf(&["Always"]))]]))),
     ("os", Object(&[&[("name", OneOf(&["linux"]))]])),
     ("restartPolicy", OneOf(&["Always", "OnFailure", "Never"])),
     ("securityContext", POD_SECURITY),
@@ -67,30 +69,43 @@ const NETWORK: Fields = &[
 
 const DNS_OPTION: Rule = Object(&[&[("name", Any), ("value", Any)]]);
 
-const CONTAINER: Fields = &[
+/// What any container may say about its process.
+const PROCESS: Fields = &[
     ("args", Any),
     ("command", Any),
     ("env", List(&Object(&[&[("name", Any), ("value", Any), ("valueFrom", ENV_SOURCE)]]))),
     ("envFrom", List(&ENV_FROM)),
     ("image", Any),
     ("imagePullPolicy", OneOf(&["Always", "IfNotPresent", "Never"])),
-    ("lifecycle", Object(&[&[("postStart", HOOK), ("preStop", HOOK)]])),
-    ("livenessProbe", PROBE),
     ("name", Any),
-    ("ports", List(&PORT)),
-    ("readinessProbe", PROBE),
-    // The API server's default; a resize that wants a restart would not get one.
-    ("resizePolicy", List(&Object(&[&[("resourceName", Any), ("restartPolicy", OneOf(&["NotRequired"]))]]))),
-    ("resources", Object(&[&[("limits", LIMITS), ("requests", REQUESTS)]])),
     ("securityContext", CONTAINER_SECURITY),
-    ("startupProbe", PROBE),
     ("stdin", Any),
     ("stdinOnce", Any),
     ("terminationMessagePath", Any),
     ("terminationMessagePolicy", OneOf(&["File", "FallbackToLogsOnError"])),
     ("tty", Any),
-    ("volumeMounts", List(&MOUNT)),
     ("workingDir", Any),
+];
+
+/// What only those may say that the pod was made with.
+const CONTAINER: Fields = &[
+    ("lifecycle", Object(&[&[("postStart", HOOK), ("preStop", HOOK)]])),
+    ("livenessProbe", PROBE),
+    ("ports", List(&PORT)),
+    ("readinessProbe", PROBE),
+    // The API server's default; a resize that wants a restart would not get one.
+    ("resizePolicy", List(&Object(&[&[("resourceName", Any), ("restartPolicy", OneOf(&["NotRequired"]))]]))),
+    ("resources", Object(&[&[("limits", LIMITS), ("requests", REQUESTS)]])),
+    ("startupProbe", PROBE),
+    ("volumeMounts", List(&Object(&[MOUNT, PART]))),
+];
+
+/// What only those may say that were put beside them.
+const EPHEMERAL: Fields = &[
+    // The API server writes it even where nothing is in it.
+    ("resources", Object(&[])),
+    ("targetContainerName", Any),
+    ("volumeMounts", List(&Object(&[MOUNT]))),
 ];
 
 const ENV_SOURCE: Rule = Object(&[&[
@@ -154,16 +169,16 @@ const PORT: Rule = Object(&[&[
 // What a container writes is not measured, so a limit on it would be ignored; what it asks for is the scheduler's business.
 const LIMITS: Rule = Keys(&["cpu", "memory"]);
 const REQUESTS: Rule = Keys(&["cpu", "memory", "ephemeral-storage"]);
-const MOUNT: Rule = Object(&[&[
+const MOUNT: Fields = &[
     ("mountPath", Any),
     ("mountPropagation", OneOf(&["None", "HostToContainer", "Bidirectional"])),
     ("name", Any),
     ("readOnly", Any),
     // "If possible" is fine: it is not.
     ("recursiveReadOnly", OneOf(&["Disabled", "IfPossible"])),
-    ("subPath", Any),
-    ("subPathExpr", Any),
-]]);
+];
+/// A part of a volume.
+const PART: Fields = &[("subPath", Any), ("subPathExpr", Any)];
 
 const POD_SECURITY: Rule = Object(&[
     SECURITY,

@@ -17,6 +17,7 @@ fn values<T>(ask: impl Fn(&Values<'_>) -> T) -> T {
                 "requests": {"memory": "64Mi", "cpu": "100m", "ephemeral-storage": "1Gi"},
             }}, {"name": "plain"}],
             "initContainers": [{"name": "init", "resources": {"limits": {"cpu": "0"}}}],
+            "ephemeralContainers": [{"name": "beside"}],
         },
     });
     let pod: Pod = serde_json::from_str(&pod.to_string()).unwrap();
@@ -97,6 +98,8 @@ fn amounts_are_rounded_up_to_parts() {
         ("plain", "limits.cpu", "1m", "3900"),
         ("plain", "limits.memory", "1Gi", "7"),
         ("init", "limits.cpu", "1", "4"),
+        ("beside", "requests.cpu", "1", "0"),
+        ("beside", "limits.cpu", "1", "4"),
         ("init", "limits.ephemeral-storage", "1Gi", "10"),
     ] {
         assert_eq!(resource(container, name, divisor).as_deref(), Ok(value), "{container} {name} {divisor}");

@@ -41,7 +41,18 @@ fn refused_fields_are_named_by_their_path() {
         (json!({"hostUsers": false}), "spec.hostUsers=false"),
         (json!({"os": {"name": "windows"}}), "spec.os.name=windows"),
         (json!({"resources": {"limits": {"cpu": "1"}}}), "spec.resources"),
-        (json!({"ephemeralContainers": [{"name": "debug"}]}), "spec.ephemeralContainers"),
+        (
+            json!({"ephemeralContainers": [{"name": "a"}, {"name": "b", "ports": [{"containerPort": 1}]}]}),
+            "spec.ephemeralContainers[1].ports",
+        ),
+        (
+            json!({"ephemeralContainers": [{"name": "a", "resources": {"limits": {"cpu": "1"}}}]}),
+            "spec.ephemeralContainers[0].resources.limits",
+        ),
+        (
+            json!({"ephemeralContainers": [{"name": "a", "volumeMounts": [{"name": "v", "mountPath": "/v", "subPath": "s"}]}]}),
+            "spec.ephemeralContainers[0].volumeMounts[0].subPath",
+        ),
         (json!({"resourceClaims": [{"name": "gpu"}]}), "spec.resourceClaims"),
         (json!({"fieldOfTomorrow": {}}), "spec.fieldOfTomorrow"),
         (

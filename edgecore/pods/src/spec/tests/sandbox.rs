@@ -68,6 +68,12 @@ fn what_the_pod_says_of_security() {
     assert_eq!(spec.supplemental_groups, [3, 4]);
     assert_eq!(spec.sysctls["net.ipv4.tcp_syncookies"], "0");
     assert!(spec.privileged);
+    // The runtime takes a privileged container only with a sandbox that is said to be so.
+    let beside = |privileged: bool| {
+        let context = json!({"name": "e", "securityContext": {"privileged": privileged}});
+        of(&json!({"containers": [{"name": "c"}], "ephemeralContainers": [context]})).privileged
+    };
+    assert_eq!([true, false].map(beside), [true, false]);
 }
 
 #[test]
