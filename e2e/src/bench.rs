@@ -142,7 +142,8 @@ pub fn main(arguments: &[String]) -> ExitCode {
         ended = ended.and(measured);
     }
     if options.want("kubectl") {
-        ended = ended.and(kubectl::measure(&options.dir, &wanted, &mut results));
+        let measured = kubectl::measure(&options.dir, &wanted, &mut results);
+        ended = ended.and(measured);
     }
     for figure in &options.wanted {
         print(figure, &mut results, options.json);

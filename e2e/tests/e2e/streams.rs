@@ -62,7 +62,7 @@ fn streams_that_are_opened_and_left_leave_nothing() {
     let path = "/api/v1/namespaces/streams-left/pods/talks/log?follow=true";
     let open = || -> Result<TcpStream> {
         let mut stream = TcpStream::connect(format!("127.0.0.1:{port}"))?;
-        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+        stream.set_read_timeout(Some(Duration::from_mins(1)))?;
         write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
         let mut first = [0; 12];
         stream.read_exact(&mut first)?;
