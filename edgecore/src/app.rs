@@ -17,9 +17,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 use edgecore_cri::{Cri, Monitor};
-use edgecore_kubelet::Kubelet;
+use edgecore_kubelet::{About, Configuration, Kubelet, Machine};
 use edgecore_node::NodeConfig;
 use edgecore_pods::handle::{Alive, RuntimeState};
+use edgecore_pods::probe_counts::ProbeCounts;
 use edgecore_store::{Store, StoreError};
 use edgecore_sync::{Hooks, LinkStatus, Metrics, Sync};
 use kit::admin::{Admin, Loopback};
@@ -70,6 +71,7 @@ struct Parts {
     admin: Admin,
     status: LinkStatus,
     alive: Alive,
+    probes: ProbeCounts,
 }
 
 impl Parts {
@@ -87,7 +89,8 @@ impl Parts {
         let alive = Alive::new(clock.clone());
         let status = LinkStatus::default();
         tracing::info!(version = VERSION, node = config.node_name, fresh = opened.fresh, "edgecore starts");
-        Ok(Self { config, clock, shutdown, store: opened.store, cri, monitor, admin, status, alive })
+        let (store, probes) = (opened.store, ProbeCounts::default());
+        Ok(Self { config, clock, shutdown, store, cri, monitor, admin, status, alive, probes })
     }
 
     fn start(self) -> anyhow::Result<Tasks> {
@@ -110,23 +113,15 @@ impl Parts {
         Ok(tasks)
     }
 
-    fn spawn_sync(&self, tasks: &mut Tasks, registry: &Mutex<Registry>) -> anyhow::Result<()> {
+    fn spawn_sync(&self, tasks: &mut Tasks, registry: &Arc<Mutex<Registry>>) -> anyhow::Result<()> {
         let Self { config, store, clock, status, alive, shutdown, .. } = self;
         let metrics = Metrics::default();
-        let mut registry =
-            registry.lock().map_err(|_| anyhow::anyhow!("the metrics registry is poisoned"))?;
-        metrics.register(&mut registry, status, store);
+        let mut own = registry.lock().map_err(|_| anyhow::anyhow!("the metrics registry is poisoned"))?;
+        metrics.register(&mut own, status, store);
+        drop(own);
         let endpoints = config.endpoints.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
-        let (alive, asked) = (alive.clone(), alive.clone());
-        let kubelet = Kubelet::new(edgecore_kubelet::Parts::new(
-            store.clone(),
-            self.cri.clone(),
-            clock.clone(),
-            move || {
-                let dead = (!asked.is_alive()).then(|| "pods: the engine made no round lately".to_owned());
-                dead.into_iter().collect()
-            },
-        ));
+        let alive = alive.clone();
+        let kubelet = self.kubelet(registry)?;
         let sync = Sync {
             config: edgecore_sync::Config {
                 node_name: config.node_name.clone(),
@@ -151,6 +146,42 @@ impl Parts {
         };
         tasks.spawn("sync", sync.run(shutdown.clone()));
         Ok(())
+    }
+
+    /// What the cloud may ask of this node.
+    fn kubelet(&self, registry: &Arc<Mutex<Registry>>) -> anyhow::Result<Kubelet<Cri>> {
+        let Self { config, store, clock, alive, .. } = self;
+        let machine = edgecore_node::facts(&self.node_config())?;
+        let registry = Arc::clone(registry);
+        let about = About {
+            node_name: config.node_name.clone(),
+            kubelet_version: edgecore_node::KUBELET_VERSION.to_owned(),
+            state_dir: config.state_dir.clone(),
+            pod_logs_dir: config.pod_logs_dir.clone(),
+            machine: Machine {
+                cpus: machine.cpus,
+                memory: machine.memory,
+                machine_id: machine.machine_id,
+                system_uuid: machine.system_uuid,
+                boot_id: machine.boot_id,
+            },
+            configuration: Configuration {
+                max_pods: config.max_pods,
+                cluster_dns: config.cluster_dns.iter().map(ToString::to_string).collect(),
+                cluster_domain: config.cluster_domain.clone(),
+                resolv_conf: config.resolv_conf.display().to_string(),
+                runtime_endpoint: config.containerd.clone(),
+            },
+            probes: self.probes.clone(),
+            own_metrics: Box::new(move || kit::admin::open_metrics(&registry).unwrap_or_default()),
+        };
+        let alive = alive.clone();
+        let dead = move || {
+            let dead = (!alive.is_alive()).then(|| "pods: the engine made no round lately".to_owned());
+            dead.into_iter().collect()
+        };
+        let (store, runtime, clock) = (store.clone(), self.cri.clone(), clock.clone());
+        Ok(Kubelet::new(edgecore_kubelet::Parts::new(store, runtime, clock, dead, about)))
     }
 
     /// What makes the node: its report, its facts, and the pods on it.
@@ -187,6 +218,7 @@ impl Parts {
             max_pods: usize::try_from(config.max_pods)?,
             alive: self.alive.clone(),
             runtime_state,
+            probes: self.probes.clone(),
         };
         tasks.spawn("pods", edgecore_pods::io::run(engine, shutdown.clone()));
         Ok(())
