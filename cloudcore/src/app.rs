@@ -38,7 +38,7 @@ use crate::uplink::{EdgeHub, Records, Uplink};
 use prepare::Prepared;
 
 /// How long everything together may take to end.
-const GRACE: Duration = Duration::from_secs(25);
+const GRACE: Duration = Duration::from_secs(28);
 /// Most sessions; each takes two descriptors at most.
 const MAX_SESSIONS: usize = 20_000;
 
@@ -142,7 +142,7 @@ async fn start(
     let Base { settings, client, clock, shutdown, last, .. } = base;
     let index = Index::with_own_bodies();
     let Prepared { authority, trust_bundle, cluster_id, link_tls, join_tls, kubelet } = prepared;
-    let controllers = controllers(base, kubelet, metrics, tasks)?;
+    let (controllers, tunnel) = controllers(base, kubelet, metrics, tasks)?;
     let watches = watch_all(base, &index, &controllers, metrics, tasks);
     let ready = ready(base.readiness.clone(), index.clone(), shutdown.clone(), last.clone());
     tasks.spawn("readiness", ready);
@@ -181,7 +181,9 @@ async fn start(
     let (serving, forgetting, left) = (hub.clone(), hub, Left(last.clone()));
     tasks.spawn("hub", async move {
         let _left = left;
-        serving.run(listener).await
+        let served = serving.run(listener).await;
+        tunnel.handed_over().await;
+        served
     });
     tasks.spawn("deleted nodes", async move { forgetting.forget_deleted().await });
     let joining = Join {
@@ -212,7 +214,7 @@ fn controllers(
     kubelet: cloudcore_tunnel::Config,
     metrics: &AllMetrics,
     tasks: &mut Tasks,
-) -> anyhow::Result<Controllers> {
+) -> anyhow::Result<(Controllers, Tunnel<Reached>)> {
     let Base { settings, client, clock, .. } = base;
     let reached = Reached { hub: Arc::clone(&base.hub), ..Reached::default() };
     let tunnel =
@@ -222,8 +224,8 @@ fn controllers(
     let controllers = Controllers::new(client.clone(), clock.clone(), autonomy, served);
     // Set once, as the hub: this function runs once.
     let _ = reached.controllers.set(controllers.clone());
-    tasks.spawn("kubelet endpoints", tunnel.run(base.last.clone()));
-    Ok(controllers)
+    tasks.spawn("kubelet endpoints", tunnel.clone().run(base.last.clone()));
+    Ok((controllers, tunnel))
 }
 
 /// Says, however the hub ends, that no edge is left.

@@ -19,9 +19,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 use edgecore_cri::{Cri, Monitor};
-use edgecore_kubelet::Kubelet;
+use edgecore_kubelet::{About, Configuration, Kubelet, Machine};
 use edgecore_node::NodeConfig;
 use edgecore_pods::handle::{Alive, RuntimeState};
+use edgecore_pods::probe_counts::ProbeCounts;
 use edgecore_store::{Store, StoreError};
 use edgecore_sync::{Hooks, LinkStatus, Metrics, Sync};
 use kit::admin::{Admin, Loopback};
@@ -72,6 +73,7 @@ struct Parts {
     admin: Admin,
     status: LinkStatus,
     alive: Alive,
+    probes: ProbeCounts,
 }
 
 impl Parts {
@@ -89,7 +91,8 @@ impl Parts {
         let alive = Alive::new(clock.clone());
         let status = LinkStatus::default();
         tracing::info!(version = VERSION, node = config.node_name, fresh = opened.fresh, "edgecore starts");
-        Ok(Self { config, clock, shutdown, store: opened.store, cri, monitor, admin, status, alive })
+        let (store, probes) = (opened.store, ProbeCounts::default());
+        Ok(Self { config, clock, shutdown, store, cri, monitor, admin, status, alive, probes })
     }
 
     fn start(self) -> anyhow::Result<Tasks> {
@@ -97,7 +100,7 @@ impl Parts {
         let registry = Arc::new(Mutex::new(Registry::default()));
         let readiness = Readiness::new();
         let (runtime_state, planned) = watch::channel(RuntimeState::default());
-        let kubelet = self.kubelet();
+        let kubelet = self.kubelet(&registry)?;
         self.spawn_sync(&mut tasks, &registry, kubelet.clone())?;
         self.spawn_node(&mut tasks, runtime_state)?;
         tasks.spawn("local", self.local(kubelet).serve(self.shutdown.clone()));
@@ -113,21 +116,6 @@ impl Parts {
         Ok(tasks)
     }
 
-    /// The kubelet's API, for the cloud over the link and for whoever is on the node over the local socket.
-    fn kubelet(&self) -> Kubelet<Cri> {
-        let alive = self.alive.clone();
-        let parts = edgecore_kubelet::Parts::new(
-            self.store.clone(),
-            self.cri.clone(),
-            self.clock.clone(),
-            move || {
-                let dead = (!alive.is_alive()).then(|| "pods: the engine made no round lately".to_owned());
-                dead.into_iter().collect()
-            },
-        );
-        Kubelet::new(parts)
-    }
-
     fn spawn_sync(
         &self,
         tasks: &mut Tasks,
@@ -136,9 +124,9 @@ impl Parts {
     ) -> anyhow::Result<()> {
         let Self { config, store, clock, status, alive, shutdown, .. } = self;
         let metrics = Metrics::default();
-        let mut registry =
-            registry.lock().map_err(|_| anyhow::anyhow!("the metrics registry is poisoned"))?;
-        metrics.register(&mut registry, status, store);
+        let mut own = registry.lock().map_err(|_| anyhow::anyhow!("the metrics registry is poisoned"))?;
+        metrics.register(&mut own, status, store);
+        drop(own);
         let endpoints = config.endpoints.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
         let alive = alive.clone();
         let sync = Sync {
@@ -165,6 +153,42 @@ impl Parts {
         };
         tasks.spawn("sync", sync.run(shutdown.clone()));
         Ok(())
+    }
+
+    /// The kubelet's API, for the cloud over the link and for whoever is on the node over the local socket.
+    fn kubelet(&self, registry: &Arc<Mutex<Registry>>) -> anyhow::Result<Kubelet<Cri>> {
+        let Self { config, store, clock, alive, .. } = self;
+        let machine = edgecore_node::facts(&self.node_config())?;
+        let registry = Arc::clone(registry);
+        let about = About {
+            node_name: config.node_name.clone(),
+            kubelet_version: edgecore_node::KUBELET_VERSION.to_owned(),
+            state_dir: config.state_dir.clone(),
+            pod_logs_dir: config.pod_logs_dir.clone(),
+            machine: Machine {
+                cpus: machine.cpus,
+                memory: machine.memory,
+                machine_id: machine.machine_id,
+                system_uuid: machine.system_uuid,
+                boot_id: machine.boot_id,
+            },
+            configuration: Configuration {
+                max_pods: config.max_pods,
+                cluster_dns: config.cluster_dns.iter().map(ToString::to_string).collect(),
+                cluster_domain: config.cluster_domain.clone(),
+                resolv_conf: config.resolv_conf.display().to_string(),
+                runtime_endpoint: config.containerd.clone(),
+            },
+            probes: self.probes.clone(),
+            own_metrics: Box::new(move || kit::admin::open_metrics(&registry).unwrap_or_default()),
+        };
+        let alive = alive.clone();
+        let dead = move || {
+            let dead = (!alive.is_alive()).then(|| "pods: the engine made no round lately".to_owned());
+            dead.into_iter().collect()
+        };
+        let (store, runtime, clock) = (store.clone(), self.cri.clone(), clock.clone());
+        Ok(Kubelet::new(edgecore_kubelet::Parts::new(store, runtime, clock, dead, about)))
     }
 
     /// What makes the node: its report, its facts, and the pods on it.
@@ -201,6 +225,7 @@ impl Parts {
             max_pods: usize::try_from(config.max_pods)?,
             alive: self.alive.clone(),
             runtime_state,
+            probes: self.probes.clone(),
         };
         tasks.spawn("pods", edgecore_pods::io::run(engine, shutdown.clone()));
         Ok(())

@@ -13,8 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use edgecore_kubelet::Kubelet;
-use edgecore_pods::runtime::{Runtime, Streaming};
+use edgecore_kubelet::{Kubelet, Served};
 use edgecore_store::Store;
 use edgecore_sync::LinkStatus;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
@@ -55,7 +54,7 @@ pub(crate) struct Local<R> {
     pub(crate) kubelet: Kubelet<R>,
 }
 
-impl<R: Runtime + Streaming> Local<R> {
+impl<R: Served> Local<R> {
     /// Serves until shutdown is asked for. A socket that cannot be made keeps nobody from running the node.
     pub(crate) async fn serve(self, shutdown: Shutdown) -> Result<(), Infallible> {
         tokio::select! {
@@ -136,7 +135,7 @@ struct Doors {
 }
 
 impl Doors {
-    fn admit<R: Runtime + Streaming>(&self, local: &Arc<Local<R>>, stream: UnixStream) {
+    fn admit<R: Served>(&self, local: &Arc<Local<R>>, stream: UnixStream) {
         let peer = match stream.peer_cred() {
             Ok(peer) => peer,
             Err(error) => {

@@ -37,6 +37,10 @@ const LINGER: Duration = Duration::from_mins(1);
 const ROUND: Duration = Duration::from_mins(1);
 /// The same before the CA was read once.
 const SOON: Duration = Duration::from_secs(2);
+/// How long a replica that ends waits for others to serve its nodes.
+const HANDOVER: Duration = Duration::from_secs(5);
+/// Between reading where a node is and connecting there.
+const ON_THE_WAY: Duration = Duration::from_millis(500);
 /// After somebody could not be let in: out of descriptors, say.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -207,6 +211,27 @@ impl<E: Edges> Tunnel<E> {
             () = shutdown.requested() => Ok(()),
             never = self.accept() => match never {},
             never = self.keep() => match never {},
+        }
+    }
+
+    /// Waits until every node that is served here is served elsewhere, or nowhere, as its Node says; but not long, for
+    /// there may be no other replica. Until then whoever has read a Node comes here.
+    pub async fn handed_over(&self) {
+        let mut moves = self.inner.edges.moves();
+        let until = self.inner.clock.elapsed().plus(HANDOVER);
+        loop {
+            moves.mark_unchanged();
+            let find = |endpoint: &Arc<Endpoint>| self.inner.edges.find(&endpoint.node, endpoint.address);
+            let is_left = |found| matches!(found, Whereabouts::Here | Whereabouts::Moving);
+            if !self.nodes().by_name.values().map(find).any(is_left) {
+                // Whoever read its Node just before is on the way.
+                self.inner.clock.sleep(ON_THE_WAY).await;
+                return;
+            }
+            tokio::select! {
+                changed = moves.changed() => if changed.is_err() { return },
+                () = self.inner.clock.sleep_until(until) => return,
+            }
         }
     }
 

@@ -119,10 +119,8 @@ fn logs() {
     assert_eq!(logs(&["--prefix", "--all-containers", "--tail=1"]), "[pod/talks/main] three\n");
 
     // A container that was there before: its log is still to be had.
-    world
-        .edge
-        .exec(&["sh", "-c", &format!("kill -9 $(pgrep -f {:?} | head -1)", "echo one; echo two; echo")])
-        .unwrap();
+    let container = pod.containers["main"].as_str();
+    world.edge.exec(&["ctr", "-n", "k8s.io", "tasks", "kill", "-s", "SIGKILL", container]).unwrap();
     world.wait("it runs again", || Ok(world.pod("talks")?.restarts > pod.restarts));
     world.wait("the log before", || Ok(logs(&["--previous"]).lines().count() == 3));
 

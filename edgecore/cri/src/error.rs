@@ -67,6 +67,16 @@ impl Failure {
         }
     }
 
+    /// For what upstream shows with the code of its status.
+    pub(crate) fn in_upstreams_words(self, object: &str) -> RuntimeError {
+        match self {
+            Self::Said(status) if status.code() != Code::NotFound => {
+                RuntimeError::Failed(in_go_words(&status))
+            }
+            failure @ (Self::Said(_) | Self::Silent(_)) => failure.about(object),
+        }
+    }
+
     /// As a status again.
     pub(crate) fn into_status(self) -> Status {
         match self {

@@ -3,6 +3,7 @@
 pub(crate) mod call;
 pub(crate) mod listen;
 pub(crate) mod monitor;
+mod statistics;
 mod streaming;
 
 use std::sync::Arc;
@@ -35,12 +36,19 @@ pub struct Cri {
     hints: Arc<watch::Sender<u64>>,
     /// The last hint that was passed on through this clone.
     heard: AtomicU64,
+    /// Path of the runtime's socket.
+    socket: Arc<str>,
 }
 
 impl Clone for Cri {
     fn clone(&self) -> Self {
         let heard = AtomicU64::new(self.heard.load(Ordering::SeqCst));
-        Self { client: self.client.clone(), hints: Arc::clone(&self.hints), heard }
+        Self {
+            client: self.client.clone(),
+            hints: Arc::clone(&self.hints),
+            heard,
+            socket: Arc::clone(&self.socket),
+        }
     }
 }
 
@@ -51,7 +59,7 @@ pub fn connect(config: &Config, clock: Clock) -> Result<(Cri, Monitor), ConnectE
     let hints = Arc::new(watch::Sender::new(0));
     let client = Client::new(config, Arc::clone(&health))?;
     let monitor = Monitor::new(client.clone(), health, Arc::clone(&hints), clock);
-    Ok((Cri { client, hints, heard: AtomicU64::new(0) }, monitor))
+    Ok((Cri { client, hints, heard: AtomicU64::new(0), socket: config.path()?.into() }, monitor))
 }
 
 impl Cri {

@@ -22,6 +22,7 @@ mod health;
 mod io;
 mod observe;
 mod reference;
+mod usage;
 
 pub use config::{Config, Deadlines};
 pub use error::ConnectError;

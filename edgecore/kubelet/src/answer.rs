@@ -26,6 +26,18 @@ pub(crate) fn whole(content: Vec<u8>) -> Body {
     Full::new(Bytes::from(content)).map_err(|never| match never {}).boxed_unsync()
 }
 
+/// An answer in JSON.
+pub(crate) fn json(value: &serde_json::Value) -> Response<Body> {
+    full(StatusCode::OK, "application/json", value.to_string().into_bytes())
+}
+
+/// Nobody answers this method here; `allowed` are those that are answered.
+pub(crate) fn not_allowed(allowed: &'static str) -> Response<Body> {
+    let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "405: Method Not Allowed");
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
+    response
+}
+
 /// Runs what may wait for the disk where it holds up nobody.
 pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {

@@ -4,22 +4,25 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use edgecore_pods::runtime::{Runtime, Streaming};
+use edgecore_pods::runtime::{Checkpoints, Runtime, Statistics, Streaming};
 use edgecore_store::Store;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use kit::Clock;
 use kit::tasks::Group;
+use kit::{Clock, WallTime};
 use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional_with_sizes};
 use tokio::sync::oneshot;
 
-use crate::answer::{Body, text, whole};
+use crate::about::About;
+use crate::answer::{Body, json, not_allowed, text, whole};
 use crate::healthz::{self, Alive};
 use crate::route::{Route, route};
+use crate::stats::gather::Kept;
+use crate::stats::kernel::Kernel;
 use crate::streams::{self, Wish};
-use crate::{logs, pods};
+use crate::{checkpoint, configz, logs, own, pods, runs, stats};
 
 /// Requests at once; as many streams as the link takes.
 const MAX_REQUESTS: usize = 256;
@@ -38,17 +41,32 @@ pub struct Parts<R> {
     pub clock: Clock,
     /// Whether the agent is well.
     pub alive: Box<dyn Alive>,
+    /// What the agent is.
+    pub about: Arc<About>,
+    /// When this agent began.
+    pub(crate) began: WallTime,
+    /// What the kernel counts.
+    pub(crate) kernel: Kernel,
+    /// What is kept of it from one question to the next.
+    pub(crate) kept: Arc<Kept>,
     /// Connections to the runtime's streaming server.
     pub(crate) connections: Group,
 }
 
 impl<R> Parts<R> {
     /// Parts from the parts.
-    pub fn new(store: Store, runtime: R, clock: Clock, alive: impl Alive) -> Self {
+    pub fn new(store: Store, runtime: R, clock: Clock, alive: impl Alive, about: About) -> Self {
         let connections = Group::new("kubelet streaming", MAX_REQUESTS);
-        Self { store, runtime, clock, alive: Box::new(alive), connections }
+        let (about, began) = (Arc::new(about), clock.wall());
+        let (kernel, kept) = (Kernel::default(), Arc::default());
+        Self { store, runtime, clock, alive: Box::new(alive), about, began, kernel, kept, connections }
     }
 }
+
+/// Everything of a runtime that the kubelet's API is answered from.
+pub trait Served: Runtime + Streaming + Statistics + Checkpoints {}
+
+impl<R: Runtime + Streaming + Statistics + Checkpoints> Served for R {}
 
 /// Serves the kubelet's API. Clones serve the same.
 pub struct Kubelet<R> {
@@ -74,7 +92,7 @@ impl<R> std::fmt::Debug for Parts<R> {
     }
 }
 
-impl<R: Runtime + Streaming> Kubelet<R> {
+impl<R: Served> Kubelet<R> {
     /// Nothing is served yet.
     pub fn new(parts: Parts<R>) -> Self {
         Self { parts: Arc::new(parts), requests: Group::new("kubelet", MAX_REQUESTS) }
@@ -101,7 +119,7 @@ impl<R: Runtime + Streaming> Kubelet<R> {
     }
 }
 
-async fn serve_one<R: Runtime + Streaming>(
+async fn serve_one<R: Served>(
     parts: Arc<Parts<R>>,
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     beside: impl Fn(&Request<Incoming>) -> Option<Response<Vec<u8>>> + Send + Sync,
@@ -159,7 +177,7 @@ async fn pass(near: hyper::upgrade::OnUpgrade, far: hyper::upgrade::OnUpgrade) {
     }
 }
 
-async fn answer<R: Runtime + Streaming>(
+async fn answer<R: Served>(
     parts: &Parts<R>,
     request: Request<Incoming>,
     passing: Option<streams::Passing>,
@@ -170,8 +188,18 @@ async fn answer<R: Runtime + Streaming>(
         Route::Healthz => return healthz::answer(parts.alive.as_ref()),
         Route::Logs(place) => return logs::answer::answer(parts, place, &query).await,
         Route::Pods => return pods::answer(&parts.store),
+        Route::RunningPods => return runs::answer(parts).await,
+        Route::Summary => return stats::answer::summarize(parts, &query).await,
+        Route::Metrics => return own::answer(parts).await,
+        Route::ResourceMetrics => return stats::answer::resources(parts).await,
+        Route::ContainerMetrics => return stats::answer::containers(parts).await,
+        Route::ProbeMetrics => return own::probes(parts),
+        Route::Configuration => return json(&configz::configz(&parts.about)),
+        Route::Checkpoint(place) => return checkpoint::answer(parts, place, &query).await,
+        Route::NodeLogs => return text(StatusCode::METHOD_NOT_ALLOWED, "logs endpoint is disabled.\n"),
         Route::NotFound => return text(StatusCode::NOT_FOUND, "404 page not found\n"),
-        Route::MethodNotAllowed => return text(StatusCode::METHOD_NOT_ALLOWED, "405 method not allowed\n"),
+        Route::NotFoundBelow => return text(StatusCode::NOT_FOUND, "404: Page Not Found"),
+        Route::MethodNotAllowed(allowed) => return not_allowed(allowed),
         Route::Exec(place) => (Wish::Exec, place),
         Route::Attach(place) => (Wish::Attach, place),
         Route::PortForward(place) => (Wish::PortForward, place),

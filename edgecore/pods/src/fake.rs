@@ -10,12 +10,14 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::runtime::{
-    Container, ContainerDetail, ContainerId, ContainerSpec, ContainerState, ExecResult, Image, Observed,
-    PullAuth, Runtime, RuntimeError, RuntimeVersion, Sandbox, SandboxId, SandboxSpec, Streaming, Streams,
+    Checkpoints, Container, ContainerDetail, ContainerId, ContainerSpec, ContainerState, ContainerUsage,
+    ExecResult, Image, Observed, PullAuth, Runtime, RuntimeError, RuntimeVersion, Sandbox, SandboxId,
+    SandboxSpec, Statistics, StoredBytes, Streaming, Streams,
 };
 
 /// What the runtime holds, and how it behaves.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each says one thing that a test may want")]
 pub struct World {
     /// Sandboxes.
     pub sandboxes: Vec<Sandbox>,
@@ -35,6 +37,12 @@ pub struct World {
     pub down: bool,
     /// Host and port of the streaming server; without one it has none.
     pub streaming: Option<String>,
+    /// What containers use.
+    pub usage: Vec<ContainerUsage>,
+    /// What images take.
+    pub images: Option<StoredBytes>,
+    /// It makes checkpoints; containerd before 2.0 does not.
+    pub checkpoints: bool,
     /// Everything that was asked for and changes something, in order.
     pub calls: Vec<String>,
     /// Nanoseconds since 1970, as the runtime's clock shows them.
@@ -406,6 +414,39 @@ impl Streaming for Fake {
 
     async fn port_forward_address(&self, id: &SandboxId) -> Result<String, RuntimeError> {
         self.ask(|world| world.address("portforward", &id.0, ""))
+    }
+}
+
+impl Statistics for Fake {
+    async fn container_usage(&self) -> Result<Vec<ContainerUsage>, RuntimeError> {
+        self.ask(|world| Ok(world.usage.clone()))
+    }
+
+    async fn image_storage(&self) -> Result<Option<StoredBytes>, RuntimeError> {
+        self.ask(|world| Ok(world.images.clone()))
+    }
+
+    async fn process(&self) -> Option<u32> {
+        None
+    }
+}
+
+impl Checkpoints for Fake {
+    async fn checkpoint(
+        &self,
+        id: &ContainerId,
+        path: &str,
+        timeout: Option<Duration>,
+    ) -> Result<(), RuntimeError> {
+        self.ask(|world| {
+            if !world.checkpoints {
+                let words =
+                    "rpc error: code = Unimplemented desc = method CheckpointContainer not implemented";
+                return Err(RuntimeError::Failed(words.to_owned()));
+            }
+            world.calls.push(format!("checkpoint {} {path} {timeout:?}", id.0));
+            std::fs::write(path, b"checkpoint").map_err(|error| RuntimeError::Failed(error.to_string()))
+        })
     }
 }
 

@@ -38,6 +38,7 @@ use crate::handle::{Alive, RuntimeState};
 use crate::io::engine::{Engine, Outputs};
 use crate::io::handler::Hands;
 use crate::io::shared::Shared;
+use crate::probe_counts::ProbeCounts;
 use crate::runtime::Runtime;
 use crate::spec::NodeFacts;
 
@@ -78,11 +79,13 @@ pub struct Context<R> {
     pub alive: Alive,
     /// Told whether the runtime answers.
     pub runtime_state: watch::Sender<RuntimeState>,
+    /// Told of every try of a probe.
+    pub probes: ProbeCounts,
 }
 
 /// Runs until shutdown is asked for. Containers keep running then.
 pub async fn run<R: Runtime>(context: Context<R>, stop: Shutdown) -> Result<(), EngineError> {
-    let Context { runtime, store, clock, state_dir, node, max_pods, alive, runtime_state } = context;
+    let Context { runtime, store, clock, state_dir, node, max_pods, alive, runtime_state, probes } = context;
     let (events, told) = events::Events::new();
     let hands = Hands::new(runtime.clone(), clock.clone()).map_err(EngineError::Tls)?;
     let boot = Arc::from(store.boot_id());
@@ -93,7 +96,7 @@ pub async fn run<R: Runtime>(context: Context<R>, stop: Shutdown) -> Result<(), 
     let targets = watch::Sender::default();
     let logs = watch::Sender::default();
     let limited = watch::Sender::default();
-    let probes = prober::run(Arc::clone(&shared), targets.subscribe(), said, stop.clone());
+    let probes = prober::run(Arc::clone(&shared), targets.subscribe(), said, probes, stop.clone());
     let rotation = logs::run(Arc::clone(&shared), logs.subscribe(), stop.clone());
     let recording =
         events::record(told, shared.store.clone(), shared.clock.clone(), shared.node.clone(), stop.clone());

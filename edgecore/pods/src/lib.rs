@@ -34,6 +34,7 @@ pub mod memory;
 pub mod observed;
 pub mod plan;
 pub mod probe;
+pub mod probe_counts;
 pub mod qos;
 pub mod restart;
 pub mod rotation;

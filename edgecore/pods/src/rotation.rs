@@ -8,7 +8,7 @@ use kit::WallTime;
 /// A log longer than this is rotated.
 pub const MAX_BYTES: u64 = 10 * 1024 * 1024;
 /// Files per container, the one that is written included.
-const MAX_FILES: usize = 5;
+pub const MAX_FILES: usize = 5;
 /// End of a compressed log's name.
 pub const COMPRESSED: &str = ".gz";
 /// End of the name of one that is being compressed.

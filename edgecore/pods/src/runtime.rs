@@ -9,6 +9,10 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+mod statistics;
+
+pub use statistics::{Checkpoints, ContainerUsage, MemoryUsage, Statistics, StoredBytes};
+
 /// Label on every sandbox and container: the pod's UID. The names are upstream's kubelet's, so that tools that look
 /// at a runtime find what they know.
 pub const LABEL_POD_UID: &str = "io.kubernetes.pod.uid";

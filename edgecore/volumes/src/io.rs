@@ -8,6 +8,7 @@ mod mounts;
 mod pod_files;
 mod remove;
 mod sub_path;
+mod usage;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,8 @@ use crate::error::{Trouble, VolumeError};
 use crate::kinds::{Kind, Medium, Plan, Volume};
 use crate::layout::{NameError, PodDir};
 use crate::mount::{BoundMount, MountError, MountRequest};
+
+pub use usage::{Usage, usage};
 
 /// How many pods can change at once at most. More only costs memory; a pod that hangs (a path of the host on a dead
 /// network) holds up one in so many others.
@@ -150,7 +153,7 @@ impl VolumeDirs {
         let mut over = Vec::new();
         for volume in &plan.volumes {
             if let Kind::Empty { limit: Some(limit), medium: Medium::Disk, .. } = &volume.kind
-                && empty::usage(&pod.volume(&volume.name)?)? > limit.bytes
+                && usage(&pod.volume(&volume.name)?)?.bytes > limit.bytes
             {
                 let (name, text) = (&volume.name, &limit.text);
                 over.push(format!("Usage of EmptyDir volume {name:?} exceeds the limit {text:?}. "));

@@ -24,7 +24,7 @@ pub mod quantity;
 pub mod sources;
 
 pub use error::{Trouble, VolumeError};
-pub use io::{Published, VolumeDirs};
+pub use io::{Published, Usage, VolumeDirs, usage};
 pub use kinds::{Downward, Plan};
 pub use mount::{BoundMount, MountError, MountRequest};
 pub use plan::plan;

@@ -175,11 +175,9 @@ impl<A: Authorize> State<A> {
     }
 
     fn metrics(&self) -> Response<Full<Bytes>> {
-        let mut text = String::new();
-        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
-        if prometheus_client::encoding::text::encode(&mut text, &registry).is_err() {
+        let Some(text) = open_metrics(&self.registry) else {
             return status(StatusCode::INTERNAL_SERVER_ERROR);
-        }
+        };
         let mut response = Response::new(Full::new(Bytes::from(text)));
         response.headers_mut().insert(
             header::CONTENT_TYPE,
@@ -187,6 +185,14 @@ impl<A: Authorize> State<A> {
         );
         response
     }
+}
+
+/// All metrics of a registry, in the text of OpenMetrics; `None` where one cannot be written.
+pub fn open_metrics(registry: &Mutex<Registry>) -> Option<String> {
+    let mut text = String::new();
+    let registry = registry.lock().unwrap_or_else(PoisonError::into_inner);
+    prometheus_client::encoding::text::encode(&mut text, &registry).ok()?;
+    Some(text)
 }
 
 /// The bearer token sent.

@@ -592,16 +592,83 @@ pub struct FilesystemIdentifier {
     #[prost(string, tag = "1")]
     pub mountpoint: ::prost::alloc::string::String,
 }
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UInt64Value {
+    #[prost(uint64, tag = "1")]
+    pub value: u64,
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct FilesystemUsage {
+    #[prost(int64, tag = "1")]
+    pub timestamp: i64,
     #[prost(message, optional, tag = "2")]
     pub fs_id: ::core::option::Option<FilesystemIdentifier>,
+    #[prost(message, optional, tag = "3")]
+    pub used_bytes: ::core::option::Option<UInt64Value>,
+    #[prost(message, optional, tag = "4")]
+    pub inodes_used: ::core::option::Option<UInt64Value>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ImageFsInfoResponse {
     #[prost(message, repeated, tag = "1")]
     pub image_filesystems: ::prost::alloc::vec::Vec<FilesystemUsage>,
 }
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListContainerStatsRequest {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ContainerAttributes {
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CpuUsage {
+    #[prost(int64, tag = "1")]
+    pub timestamp: i64,
+    #[prost(message, optional, tag = "2")]
+    pub usage_core_nano_seconds: ::core::option::Option<UInt64Value>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MemoryUsage {
+    #[prost(message, optional, tag = "2")]
+    pub working_set_bytes: ::core::option::Option<UInt64Value>,
+    #[prost(message, optional, tag = "3")]
+    pub available_bytes: ::core::option::Option<UInt64Value>,
+    #[prost(message, optional, tag = "4")]
+    pub usage_bytes: ::core::option::Option<UInt64Value>,
+    #[prost(message, optional, tag = "5")]
+    pub rss_bytes: ::core::option::Option<UInt64Value>,
+    #[prost(message, optional, tag = "6")]
+    pub page_faults: ::core::option::Option<UInt64Value>,
+    #[prost(message, optional, tag = "7")]
+    pub major_page_faults: ::core::option::Option<UInt64Value>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ContainerStats {
+    #[prost(message, optional, tag = "1")]
+    pub attributes: ::core::option::Option<ContainerAttributes>,
+    #[prost(message, optional, tag = "2")]
+    pub cpu: ::core::option::Option<CpuUsage>,
+    #[prost(message, optional, tag = "3")]
+    pub memory: ::core::option::Option<MemoryUsage>,
+    #[prost(message, optional, tag = "4")]
+    pub writable_layer: ::core::option::Option<FilesystemUsage>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListContainerStatsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub stats: ::prost::alloc::vec::Vec<ContainerStats>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CheckpointContainerRequest {
+    #[prost(string, tag = "1")]
+    pub container_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub location: ::prost::alloc::string::String,
+    #[prost(int64, tag = "3")]
+    pub timeout: i64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CheckpointContainerResponse {}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReopenContainerLogRequest {
     #[prost(string, tag = "1")]
@@ -1129,6 +1196,34 @@ pub mod runtime_service_client {
             let path = http::uri::PathAndQuery::from_static("/runtime.v1.RuntimeService/Status");
             let mut req = request.into_request();
             req.extensions_mut().insert(GrpcMethod::new("runtime.v1.RuntimeService", "Status"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn list_container_stats(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListContainerStatsRequest>,
+        ) -> std::result::Result<tonic::Response<super::ListContainerStatsResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/runtime.v1.RuntimeService/ListContainerStats");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("runtime.v1.RuntimeService", "ListContainerStats"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn checkpoint_container(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CheckpointContainerRequest>,
+        ) -> std::result::Result<tonic::Response<super::CheckpointContainerResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/runtime.v1.RuntimeService/CheckpointContainer");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("runtime.v1.RuntimeService", "CheckpointContainer"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn get_container_events(

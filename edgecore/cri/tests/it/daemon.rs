@@ -185,7 +185,8 @@ impl Daemon {
         }
     }
 
-    fn cgroup(&self) -> String {
+    /// A name that nothing else on the machine has.
+    pub(crate) fn cgroup(&self) -> String {
         self.dir.path().file_name().unwrap().to_string_lossy().into_owned()
     }
 }
@@ -237,10 +238,13 @@ impl Drop for Daemon {
 impl Daemon {
     /// Whether nothing is left of the groups.
     fn remove_cgroups(&self) -> bool {
+        // Its own, and that of a pod by its name in the place of the agent's pods.
         let name = self.cgroup();
+        let names = [edgecore_pods::spec::sandbox::cgroup(&name).trim_start_matches('/').to_owned(), name];
         let root = Path::new("/sys/fs/cgroup");
         let hierarchies = fs::read_dir(root).into_iter().flatten().flatten().map(|entry| entry.path());
-        let groups = hierarchies.map(|hierarchy| hierarchy.join(&name)).chain([root.join(&name)]);
+        let hierarchies: Vec<PathBuf> = hierarchies.chain([root.to_owned()]).collect();
+        let groups = hierarchies.iter().flat_map(|hierarchy| names.iter().map(|name| hierarchy.join(name)));
         groups.fold(true, |all, group| {
             remove_cgroups(&group);
             all && !group.exists()

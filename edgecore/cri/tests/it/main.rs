@@ -9,3 +9,4 @@ mod daemon;
 mod life;
 mod network;
 mod trouble;
+mod usage;

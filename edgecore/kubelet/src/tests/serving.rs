@@ -12,6 +12,10 @@ use tokio::net::TcpListener;
 use wire::{Kind, ObjectKey, Version};
 
 use super::*;
+use crate::about::{Configuration, Machine};
+
+#[path = "usage.rs"]
+mod usage;
 
 /// A node with one pod, `ns/web`, whose container `main` runs.
 struct Node {
@@ -53,7 +57,14 @@ impl Node {
         let status = json!({"name": "main", "containerID": format!("fake://{}", container.0), "state": {"running": {}}});
         let report = json!({"status": {"phase": "Running", "containerStatuses": [status]}});
         store.report(key, "u", report.to_string().into_bytes()).await.unwrap();
-        let kubelet = Kubelet::new(Parts::new(store.clone(), fake.clone(), clock, alive));
+        let about = about(folder.path());
+        let mut parts = Parts::new(store.clone(), fake.clone(), clock, alive, about);
+        parts.kernel = Kernel {
+            proc: folder.path().join("proc"),
+            cgroups: folder.path().join("cgroup"),
+            devices: folder.path().join("devices"),
+        };
+        let kubelet = Kubelet::new(parts);
         Self { kubelet, fake, container, store, folder }
     }
 
@@ -78,6 +89,25 @@ impl Node {
 
     async fn get(&self, path: &str) -> String {
         self.ask(&format!("GET {path} HTTP/1.1\r\nhost: edge\r\n\r\n")).await
+    }
+}
+
+fn about(folder: &std::path::Path) -> About {
+    About {
+        node_name: "edge".to_owned(),
+        kubelet_version: "v1.37.1-skerry-v0.1.0".to_owned(),
+        state_dir: folder.join("state"),
+        pod_logs_dir: folder.join("logs"),
+        machine: Machine { cpus: 4, memory: 1 << 30, ..Machine::default() },
+        configuration: Configuration {
+            max_pods: 110,
+            cluster_dns: vec!["10.96.0.10".to_owned()],
+            cluster_domain: "cluster.local".to_owned(),
+            resolv_conf: "/etc/resolv.conf".to_owned(),
+            runtime_endpoint: "unix:///run/c.sock".to_owned(),
+        },
+        probes: edgecore_pods::probe_counts::ProbeCounts::default(),
+        own_metrics: Box::new(|| "# TYPE own counter\nown_total 5\n# EOF\n".to_owned()),
     }
 }
 

@@ -7,12 +7,14 @@ use std::time::Duration;
 use kit::tasks::Group;
 use kit::{Elapsed, Shutdown};
 use tokio::sync::{mpsc, watch};
+use wire::ObjectKey;
 
 use crate::desired::Desired;
 use crate::event::Event;
 use crate::io::handler::Answer;
 use crate::io::shared::Shared;
 use crate::probe::{Kind, Machine, Spec};
+use crate::probe_counts::{ProbeCounts, Tried};
 use crate::runtime::{ContainerId, Runtime};
 
 /// Tries under way at once, over all pods.
@@ -95,6 +97,7 @@ pub(super) async fn run<R: Runtime>(
     shared: Arc<Shared<R>>,
     mut targets: watch::Receiver<Arc<Targets>>,
     said: mpsc::Sender<Said>,
+    counts: ProbeCounts,
     stop: Shutdown,
 ) {
     let group = Group::new("probes", AT_ONCE);
@@ -121,8 +124,12 @@ pub(super) async fn run<R: Runtime>(
                 if changed.is_err() { return }
                 let wanted = Arc::clone(&targets.borrow_and_update());
                 follow(&shared, &mut probed, &wanted);
+                counts.keep(|uid, pod| {
+                    wanted.keys().any(|(wanted, _)| wanted == uid) || is_here(&shared, uid, pod)
+                });
             }
             Some(end) = ends.recv() => {
+                count(&counts, &probed, &end);
                 if let Some(word) = take_in(&shared, &mut probed, end)
                     && said.send(word).await.is_err() { return }
             }
@@ -131,6 +138,31 @@ pub(super) async fn run<R: Runtime>(
             }
         }
     }
+}
+
+/// Whether the node still has this pod: its counts outlive a run of its containers, as upstream's do. What cannot be
+/// read is here.
+fn is_here<R: Runtime>(shared: &Shared<R>, uid: &str, (namespace, name): (&str, &str)) -> bool {
+    let key = ObjectKey::new(wire::Kind::Pod, namespace, name);
+    shared.store.object(&key).map_or(true, |object| object.is_some_and(|object| object.uid == uid))
+}
+
+/// Every try counts, whatever follows from it.
+fn count(counts: &ProbeCounts, probed: &BTreeMap<(String, String), Probed>, end: &Ended) {
+    let Some(Probed { target, .. }) = probed.get(&end.key) else { return };
+    let tried = Tried {
+        uid: target.desired.uid.clone(),
+        namespace: target.desired.namespace.clone(),
+        pod: target.desired.name.clone(),
+        container: target.container.clone(),
+        kind: end.kind,
+    };
+    let success = match &end.answer {
+        Answer::Yes => Some(true),
+        Answer::No(_) => Some(false),
+        Answer::Unknown(_) => None,
+    };
+    counts.count(tried, success);
 }
 
 /// Targets come and go; a machine lives as long as its run.

@@ -13,6 +13,8 @@ use wire::{Kind, ObjectKey, Version};
 use crate::fake::Fake;
 use crate::handle::{Alive, RuntimeState};
 use crate::io::{Context, run};
+use crate::probe::Kind as Probe;
+use crate::probe_counts::{ProbeCounts, Tally};
 use crate::spec::NodeFacts;
 
 /// A node: its disk, its runtime, and the engine while it runs.
@@ -20,6 +22,7 @@ struct Node {
     dir: tempfile::TempDir,
     store: Store,
     runtime: Fake,
+    probes: ProbeCounts,
     engine: Option<(Group, Shutdown, watch::Receiver<RuntimeState>, Alive)>,
 }
 
@@ -27,7 +30,8 @@ impl Node {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open_in_boot(dir.path(), Clock::system(), "boot").unwrap().store;
-        let mut node = Self { dir, store, runtime: Fake::default(), engine: None };
+        let mut node =
+            Self { dir, store, runtime: Fake::default(), probes: ProbeCounts::default(), engine: None };
         node.start();
         node
     }
@@ -53,6 +57,7 @@ impl Node {
             max_pods: 10,
             alive: alive.clone(),
             runtime_state: state,
+            probes: self.probes.clone(),
         };
         let group = Group::new("engine", 1);
         let stopping = stop.clone();
@@ -176,7 +181,7 @@ async fn what_runs_is_adopted_where_the_store_was_lost() {
     drop(node);
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open_in_boot(dir.path(), Clock::system(), "boot").unwrap().store;
-    let mut node = Node { dir, store, runtime, engine: None };
+    let mut node = Node { dir, store, runtime, probes: ProbeCounts::default(), engine: None };
     node.calls();
     node.start();
     node.idle().await;
@@ -385,6 +390,26 @@ async fn probes_make_ready_and_restart() {
         node.report("u")["status"]["containerStatuses"][0]["restartCount"].as_u64() >= Some(1)
     })
     .await;
+    // Every try was counted, and no restart loses any.
+    let tally = |node: &Node, uid: &str, kind: Probe| {
+        let counts = node.probes.all();
+        let of = counts.into_iter().find(|(tried, _)| tried.uid == uid && tried.kind == kind);
+        of.map_or_else(Tally::default, |(_, tally)| tally)
+    };
+    let live = tally(&node, "u", Probe::Liveness);
+    assert!(live.failed >= 1 && live.unknown == 0, "{live:?}");
+    assert!(tally(&node, "u", Probe::Readiness).successful >= 1);
+    node.runtime.world(|world| world.commands.insert("live".into(), 0));
+    node.until("more tries", |node| tally(node, "u", Probe::Liveness).successful > live.successful).await;
+    assert!(tally(&node, "u", Probe::Liveness).failed >= live.failed);
+    // They go with their pod, when the next one is probed.
+    node.delete("u").await;
+    node.until("retired", |node| node.store.objects(Kind::Pod).unwrap().is_empty()).await;
+    let spec = json!({"containers": [{"name": "c", "image": "img:1",
+        "readinessProbe": {"exec": {"command": ["ready"]}, "periodSeconds": 1}}]});
+    node.pod("v", "q", spec).await;
+    node.until("counted", |node| tally(node, "v", Probe::Readiness).successful >= 1).await;
+    assert!(node.probes.all().iter().all(|(tried, _)| tried.uid == "v"), "{:?}", node.probes.all());
 }
 
 #[tokio::test]

@@ -56,6 +56,7 @@ impl Node {
             max_pods: 50,
             alive: Alive::new(Clock::system()),
             runtime_state: watch::Sender::<RuntimeState>::default(),
+            probes: edgecore_pods::probe_counts::ProbeCounts::default(),
         };
         let group = Group::new("engine", 1);
         group.spawn(async move { run(context, Shutdown::new()).await.unwrap() });

@@ -1,13 +1,11 @@
 //! Empty directories, on disk and in memory.
 
-use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, mount};
 
@@ -72,37 +70,4 @@ fn is_tmpfs(target: &Path) -> io::Result<bool> {
     let parent = target.parent().unwrap_or_else(|| Path::new("/"));
     let starts_here = fs::symlink_metadata(target)?.dev() != fs::symlink_metadata(parent)?.dev();
     Ok(starts_here && rustix::fs::statfs(target)?.f_type == TMPFS)
-}
-
-/// Bytes on disk of everything in a directory, each file once. Follows no links, leaves no file system, and does not
-/// count what lies deeper than the longest path.
-pub(super) fn usage(directory: &Path) -> io::Result<u64> {
-    let root = fs::File::open(directory)?;
-    let (mut total, mut seen) = (0_u64, BTreeSet::new());
-    let mut waiting = vec![String::from(".")];
-    while let Some(path) = waiting.pop() {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let safe = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
-        // What disappears while we look no longer counts.
-        let Ok(opened) = openat2(&root, &*path, flags, Mode::empty(), safe) else { continue };
-        let Ok(entries) = rustix::fs::Dir::read_from(&opened) else { continue };
-        for entry in entries.flatten() {
-            let name = entry.file_name();
-            if name == c"." || name == c".." {
-                continue;
-            }
-            let Ok(stat) = rustix::fs::statat(&opened, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW) else {
-                continue;
-            };
-            if stat.st_nlink < 2 || seen.insert(stat.st_ino) {
-                total = total.saturating_add(u64::try_from(stat.st_blocks).unwrap_or(0).saturating_mul(512));
-            }
-            if rustix::fs::FileType::from_raw_mode(stat.st_mode).is_dir()
-                && let Ok(name) = name.to_str()
-            {
-                waiting.push(format!("{path}/{name}"));
-            }
-        }
-    }
-    Ok(total)
 }
