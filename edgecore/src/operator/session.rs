@@ -157,6 +157,7 @@ async fn receive(
                     status.extend(bytes);
                     None
                 }
+                _ if bytes.is_empty() => None,
                 STDOUT => Some(Wrote::Out(bytes)),
                 STDERR => Some(Wrote::Error(bytes)),
                 _ => None,
