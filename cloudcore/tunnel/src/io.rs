@@ -100,6 +100,8 @@ impl<E> std::fmt::Debug for Tunnel<E> {
 struct Nodes {
     by_name: BTreeMap<Arc<str>, Arc<Endpoint>>,
     by_listener: BTreeMap<RawFd, Arc<Endpoint>>,
+    /// It was said that there are too many.
+    is_full: bool,
 }
 
 pub(crate) struct Inner<E> {
@@ -159,9 +161,14 @@ impl<E: Edges> Tunnel<E> {
             return Some(known.address).filter(|own| !only || Some(own.port()) == before);
         }
         if nodes.by_name.len() >= self.inner.most {
-            tracing::warn!(node, most = self.inner.most, "kubectl cannot reach a node: too few descriptors");
+            // Once, not with every look at every node beyond.
+            if !std::mem::replace(&mut nodes.is_full, true) {
+                let most = self.inner.most;
+                tracing::warn!(node, most, "kubectl cannot reach further nodes here: too few descriptors");
+            }
             return None;
         }
+        nodes.is_full = false;
         let address = |port| SocketAddr::new(self.inner.address, port);
         let named = before.map(|port| bind(address(port)));
         let bound = match named {
@@ -265,7 +272,7 @@ impl<E: Edges> Tunnel<E> {
 
     fn close_left(&self) {
         let now = self.inner.clock.elapsed();
-        let Nodes { by_name, by_listener } = &mut *self.nodes();
+        let Nodes { by_name, by_listener, .. } = &mut *self.nodes();
         by_name.retain(|_, endpoint| {
             let ends = *endpoint.ends.lock().unwrap_or_else(PoisonError::into_inner);
             let over = ends.is_some_and(|ends| ends <= now);
