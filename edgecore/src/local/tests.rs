@@ -15,7 +15,17 @@ const SOMEBODY: u32 = 65_534;
 fn local(dir: &Path) -> Local<Fake> {
     let clock = Clock::system();
     let store = Store::open(&dir.join("state"), clock.clone()).unwrap().store;
-    let parts = edgecore_kubelet::Parts::new(store.clone(), Fake::default(), clock.clone(), Vec::new);
+    let about = edgecore_kubelet::About {
+        node_name: "edge-1".to_owned(),
+        kubelet_version: "v1".to_owned(),
+        state_dir: dir.join("state"),
+        pod_logs_dir: dir.join("logs"),
+        machine: edgecore_kubelet::Machine::default(),
+        configuration: edgecore_kubelet::Configuration::default(),
+        probes: edgecore_pods::probe_counts::ProbeCounts::default(),
+        own_metrics: Box::new(String::new),
+    };
+    let parts = edgecore_kubelet::Parts::new(store.clone(), Fake::default(), clock.clone(), Vec::new, about);
     Local {
         path: dir.join("run/edgecore.sock"),
         node: "edge-1".to_owned(),
