@@ -51,18 +51,7 @@ fn without_the_cloud_an_operator_sees_pods_reads_logs_and_runs_commands() {
     let error = edge(&["logs", "-n", "default", "talks"]).unwrap_err().to_string();
     assert!(error.contains("pods \"talks\" not found in namespace \"default\""), "{error}");
 
-    let run = |words: &[&str], input: Option<&str>| {
-        let mut command = world.edge.command(&[&["edgecore", "exec"], words].concat()).unwrap();
-        command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        if let (Some(mut pipe), Some(input)) = (child.stdin.take(), input) {
-            let input = input.to_owned();
-            std::thread::spawn(move || std::io::Write::write_all(&mut pipe, input.as_bytes()).unwrap());
-        }
-        let output = child.wait_with_output().unwrap();
-        let [out, err] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
-        (output.status.code(), out, err)
-    };
+    let run = |words: &[&str], input: Option<&str>| exec(&world, words, input);
     let (code, out, err) = run(&["talks", "--", "sh", "-c", "echo out; echo err >&2; exit 7"], None);
     assert_eq!((code, out.as_str()), (Some(7), "out\n"));
     assert_eq!(err, "err\ncommand terminated with exit code 7\n");
@@ -91,4 +80,18 @@ fn without_the_cloud_an_operator_sees_pods_reads_logs_and_runs_commands() {
         Ok(edge(&["pods"])?.contains("talks"))
     })
     .unwrap();
+}
+
+/// `edgecore exec` on the edge: its exit code, what it wrote, and what it complained of.
+fn exec(world: &World, words: &[&str], input: Option<&str>) -> (Option<i32>, String, String) {
+    let mut command = world.edge.command(&[&["edgecore", "exec"], words].concat()).unwrap();
+    command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    if let (Some(mut pipe), Some(input)) = (child.stdin.take(), input) {
+        let input = input.to_owned();
+        std::thread::spawn(move || std::io::Write::write_all(&mut pipe, input.as_bytes()).unwrap());
+    }
+    let output = child.wait_with_output().unwrap();
+    let [out, err] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+    (output.status.code(), out, err)
 }
