@@ -41,7 +41,8 @@ mod tests {
     #[test]
     fn common_name_and_organisations() {
         let authority = Authority::create(WallTime(0)).unwrap();
-        let request = Authority::check_request(&NodeKey::generate().unwrap().request("edge").unwrap()).unwrap();
+        let request =
+            Authority::check_request(&NodeKey::generate().unwrap().request("edge").unwrap()).unwrap();
         let pem = authority.issue_node("edge", &request, WallTime(0)).unwrap();
         let der = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
         let subject = Subject::of_certificate(&der).unwrap();
