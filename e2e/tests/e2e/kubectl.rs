@@ -84,12 +84,6 @@ impl Going {
     pub(crate) fn fill(&mut self) {
         assert!(!self.lines.fill_buf().unwrap().is_empty());
     }
-
-    /// Reads and forgets until it ends, however it does.
-    pub(crate) fn drain_to_the_end(mut self) {
-        std::io::copy(&mut self.lines, &mut std::io::sink()).unwrap();
-        self.child.wait().unwrap();
-    }
 }
 
 impl Drop for Going {

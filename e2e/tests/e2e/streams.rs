@@ -37,11 +37,15 @@ fn a_copy_ends_with_a_link_that_is_half_open() {
     talker(&world, "keeps", "sleep 1000000");
     let edge = world.edge.edgecore().unwrap().pid;
     let before = descriptors(edge);
-    let mut greedy = Going::start(&world, &["exec", "keeps", "--", "cat", "/dev/zero"]);
-    greedy.fill();
+    world.kubectl(&["exec", "keeps", "--", "truncate", "-s", "8G", "/tmp/big"]).unwrap();
+    let here = world.lab.dir().join("cp-cut");
+    let copying = Going::start(&world, &["cp", "keeps:/tmp/big", here.to_str().unwrap()]);
+    world.wait("the copy has begun", || Ok(std::fs::metadata(&here).is_ok_and(|file| file.len() > 1 << 20)));
     world.edge.hole().unwrap();
     // Nobody says that the link is gone; both sides find out.
-    greedy.drain_to_the_end();
+    let (code, told) = copying.end();
+    assert!(code != Some(0), "it took what came for all of it: {told}");
+    std::fs::remove_file(&here).unwrap();
     world.edge.heal().unwrap();
     world.lab.wait_node(EDGE, "True", PATIENCE).unwrap();
     world.wait("it answers again", || Ok(world.kubectl(&["exec", "keeps", "--", "true"]).is_ok()));
