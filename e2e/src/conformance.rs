@@ -170,7 +170,10 @@ fn run(options: &Options) -> Result<()> {
 fn measure(options: &Options, programs: &Programs, choice: &Choice) -> Result<(Run, Option<Run>)> {
     Lab::at(&options.dir)?.down()?;
     let upstream = programs.install_upstream(&std::path::absolute(&options.dir)?)?;
-    let up = UpOptions { edges: Some(1), runtime: Some(Runtime::Current), ..UpOptions::default() };
+    // An ordinary node's first address is its host name, which nobody here can look up. An edge has no such address.
+    let by_address = "kube-apiserver=--kubelet-preferred-address-types=InternalIP".to_owned();
+    let control_plane = options.baseline.then_some(by_address).into_iter().collect();
+    let up = UpOptions { edges: Some(1), runtime: Some(Runtime::Current), control_plane, ..UpOptions::default() };
     let measured = Lab::up(&options.dir, &up).and_then(|lab| {
         let edge = specs::run(&lab, &upstream, choice, EDGE)?;
         if !options.baseline {

@@ -3,6 +3,7 @@
 //! (control groups of version 1, swap, no right to lower OOM scores) or what keeps a small disk from playing a part.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -15,8 +16,6 @@ use crate::lab::Lab;
 
 /// Its folder on the node.
 const HOME: &str = "/etc/kubernetes";
-/// The name by which the API server's certificate knows it, whatever address it is reached at.
-const SERVER_NAME: &str = "127.0.0.1";
 
 /// The node; what it reaches the API server through ends when this is dropped.
 #[derive(Debug)]
@@ -31,16 +30,12 @@ pub(super) struct Ordinary {
 /// # Errors
 /// Some part does not come up; the message names it.
 pub(super) fn add(lab: &Lab, name: &str) -> Result<Ordinary> {
-    let admin: Value = serde_json::from_str(&lab.kubectl(&[
+    let mut kubeconfig: Value = serde_json::from_str(&lab.kubectl(&[
         "config", "view", "--raw", "--minify", "--flatten", "-o", "json",
     ])?)?;
-    let server = admin["clusters"][0]["cluster"]["server"].as_str().context("a kubeconfig without a server")?;
-    let port = server.rsplit(':').next().and_then(|port| port.parse::<u16>().ok());
-    let port = port.with_context(|| format!("no port in {server}"))?;
-    let relay = Relay::start(lab.id()?.host_address(), ([127, 0, 0, 1], port).into())?;
-    let mut kubeconfig = admin;
-    kubeconfig["clusters"][0]["cluster"]["server"] = json!(format!("https://{}", relay.address));
-    kubeconfig["clusters"][0]["cluster"]["tls-server-name"] = json!(SERVER_NAME);
+    let api = Api::of(lab)?;
+    let relay = Relay::start(lab.id()?.host_address(), ([127, 0, 0, 1], api.port).into())?;
+    kubeconfig["clusters"][0]["cluster"]["server"] = json!(format!("https://{}:{}", api.address, api.port));
 
     let token = Token::random()?;
     lab.kubectl_with_input(&["apply", "-f", "-"], &token.manifest().to_string())?;
@@ -62,6 +57,8 @@ pub(super) fn add(lab: &Lab, name: &str) -> Result<Ordinary> {
     fs::copy(edge.path("/etc/resolv.conf"), home.join("resolv.conf")).context("no resolv.conf")?;
 
     let node = edge.node()?;
+    let mut nft = node.command(&["nft", "-f", "-"])?;
+    host::finish_with_input(&mut nft, api.way(relay.address).as_bytes())?;
     let kubelet = [
         "kubelet".to_owned(),
         format!("--config={HOME}/kubelet.yaml"),
@@ -82,6 +79,32 @@ pub(super) fn add(lab: &Lab, name: &str) -> Result<Ordinary> {
     let object = format!("node/{name}");
     lab.kubectl(&["wait", "--for=condition=Ready", &object, "--timeout=120s"])?;
     Ok(Ordinary { edge, _relay: relay })
+}
+
+/// Where the cluster says that its API server is: nobody has that address, but the server's certificate is valid for it.
+#[derive(Debug)]
+struct Api {
+    address: String,
+    port: u16,
+}
+
+impl Api {
+    fn of(lab: &Lab) -> Result<Self> {
+        let slice = lab.get(&["-n", "default", "endpointslice", "kubernetes"])?;
+        let address = slice["endpoints"][0]["addresses"][0].as_str().map(str::to_owned);
+        let port = slice["ports"][0]["port"].as_u64().and_then(|port| u16::try_from(port).ok());
+        let (address, port) = address.zip(port).context("the Service kubernetes has no endpoint")?;
+        Ok(Self { address, port })
+    }
+
+    /// The packet filter's rule, in the node's namespace, that leads there.
+    fn way(&self, relay: SocketAddr) -> String {
+        let Self { address, port } = self;
+        format!(
+            "table ip api {{\n chain leaving {{\n  type nat hook output priority -100;\n  \
+             ip daddr {address} tcp dport {port} dnat to {relay}\n }}\n}}\n"
+        )
+    }
 }
 
 impl Ordinary {
