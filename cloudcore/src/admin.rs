@@ -1,15 +1,14 @@
 //! Who may read the metrics, and the page that asks an edge whether it is well.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use cloudcore_hub::HubError;
 use cloudcore_kube::{Client, reviews};
 use http::StatusCode;
+use kit::Clock;
 use kit::admin::Authorize;
 use kit::errors::chain;
-use kit::{Clock, Elapsed};
 use wire::Version;
 
 use crate::uplink::EdgeHub;
@@ -29,29 +28,13 @@ pub(crate) struct Reviewer {
     client: Client,
     clock: Clock,
     hub: Arc<OnceLock<EdgeHub>>,
-    /// By hash of the token: the judgement, and until when it stands.
-    remembered: Mutex<BTreeMap<Version, (Judgement, Elapsed)>>,
+    /// By hash of the token.
+    remembered: reviews::Memory<Judgement>,
 }
 
 impl Reviewer {
     pub(crate) fn new(client: Client, clock: Clock, hub: Arc<OnceLock<EdgeHub>>) -> Self {
-        Self { client, clock, hub, remembered: Mutex::default() }
-    }
-
-    fn recall(&self, hash: Version) -> Option<Judgement> {
-        let now = self.clock.elapsed();
-        let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
-        remembered.retain(|_, (_, until)| *until > now);
-        remembered.get(&hash).map(|(judgement, _)| *judgement)
-    }
-
-    fn remember(&self, hash: Version, judgement: Judgement) {
-        let time = if judgement.is_ok() { REMEMBERED.0 } else { REMEMBERED.1 };
-        let until = self.clock.elapsed().plus(time);
-        let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
-        if remembered.len() < MAX_REMEMBERED {
-            remembered.insert(hash, (judgement, until));
-        }
+        Self { client, clock, hub, remembered: reviews::Memory::new(MAX_REMEMBERED) }
     }
 
     /// `Err` where the cluster cannot be asked.
@@ -69,12 +52,13 @@ impl Authorize for Reviewer {
         let token = bearer.filter(|token| !token.is_empty() && token.len() <= MAX_TOKEN);
         let token = token.ok_or(StatusCode::UNAUTHORIZED)?;
         let hash = Version::of(token.as_bytes());
-        if let Some(judgement) = self.recall(hash) {
+        if let Some(judgement) = self.remembered.recall(hash, self.clock.elapsed()) {
             return judgement;
         }
         match self.judge(token).await {
             Ok(judgement) => {
-                self.remember(hash, judgement);
+                let time = if judgement.is_ok() { REMEMBERED.0 } else { REMEMBERED.1 };
+                self.remembered.keep(hash, judgement, self.clock.elapsed().plus(time));
                 judgement
             }
             Err(error) => {

@@ -24,6 +24,7 @@ use cloudcore_join::{Join, JoinServer};
 use cloudcore_kube::Client;
 use cloudcore_kube::watch::{Tee, Watch, WatchHandle};
 use cloudcore_status::Statuses;
+use cloudcore_tunnel::Tunnel;
 use kit::admin::Admin;
 use kit::{Clock, Readiness, Shutdown, Tasks};
 use link::Listener;
@@ -32,6 +33,7 @@ use wire::{KINDS, Kind};
 
 use crate::admin::Reviewer;
 use crate::config::Settings;
+use crate::kubelet::{Reached, Served};
 use crate::uplink::{EdgeHub, Records, Uplink};
 use prepare::Prepared;
 
@@ -60,6 +62,7 @@ struct AllMetrics {
     kube: cloudcore_kube::Metrics,
     hub: cloudcore_hub::Metrics,
     join: cloudcore_join::Metrics,
+    tunnel: cloudcore_tunnel::Metrics,
 }
 
 impl AllMetrics {
@@ -67,6 +70,7 @@ impl AllMetrics {
         self.kube.register(registry);
         self.hub.register(registry);
         self.join.register(registry);
+        self.tunnel.register(registry);
     }
 }
 
@@ -137,7 +141,8 @@ async fn start(
 ) -> anyhow::Result<()> {
     let Base { settings, client, clock, shutdown, last, .. } = base;
     let index = Index::with_own_bodies();
-    let controllers = controllers(base)?;
+    let Prepared { authority, trust_bundle, cluster_id, link_tls, join_tls, kubelet } = prepared;
+    let controllers = controllers(base, kubelet, metrics, tasks)?;
     let watches = watch_all(base, &index, &controllers, metrics, tasks);
     let ready = ready(base.readiness.clone(), index.clone(), shutdown.clone(), last.clone());
     tasks.spawn("readiness", ready);
@@ -161,18 +166,17 @@ async fn start(
     let parts = Parts {
         client: client.clone(),
         index,
-        identities: Arc::new(Records { identities, trust_bundle: prepared.trust_bundle.clone() }),
+        identities: Arc::new(Records { identities, trust_bundle: trust_bundle.clone() }),
         upstream: Arc::new(Uplink { statuses, calls, controllers }),
         clock: clock.clone(),
         metrics: metrics.hub.clone(),
         watches,
     };
-    let hub: EdgeHub = Hub::new(parts, hub_config(settings, &prepared.cluster_id), shutdown.clone());
+    let hub: EdgeHub = Hub::new(parts, hub_config(settings, &cluster_id), shutdown.clone());
     let link = link::Config { clock: clock.clone(), ..link::Config::default() };
-    let listener = Listener::bind(settings.listen, prepared.link_tls, link).await?;
+    let listener = Listener::bind(settings.listen, link_tls, link).await?;
     let join = JoinServer::bind(settings.join).await?;
     tracing::info!(link = %listener.address(), join = %join.address(), "listening for edges");
-    // Set once: this function runs once.
     let _ = base.hub.set(hub.clone());
     let (serving, forgetting, left) = (hub.clone(), hub, Left(last.clone()));
     tasks.spawn("hub", async move {
@@ -180,7 +184,6 @@ async fn start(
         serving.run(listener).await
     });
     tasks.spawn("deleted nodes", async move { forgetting.forget_deleted().await });
-    let Prepared { authority, trust_bundle, cluster_id, join_tls, .. } = prepared;
     let joining = Join {
         api: client.clone(),
         namespace: settings.namespace.clone(),
@@ -203,10 +206,24 @@ fn hub_config(settings: &Settings, cluster_id: &str) -> HubConfig {
     }
 }
 
-/// The controllers, idle until this replica leads or has sessions.
-fn controllers(base: &Base) -> anyhow::Result<Controllers> {
-    let autonomy = policy::parse(&base.settings.autonomy).map_err(anyhow::Error::msg).context("autonomy")?;
-    Ok(Controllers::new(base.client.clone(), base.clock.clone(), autonomy))
+/// The controllers, idle until this replica leads or has sessions; and the kubelet's endpoints, which they open.
+fn controllers(
+    base: &Base,
+    kubelet: cloudcore_tunnel::Config,
+    metrics: &AllMetrics,
+    tasks: &mut Tasks,
+) -> anyhow::Result<Controllers> {
+    let Base { settings, client, clock, .. } = base;
+    let reached = Reached { hub: Arc::clone(&base.hub), ..Reached::default() };
+    let tunnel =
+        Tunnel::new(kubelet, reached.clone(), client.clone(), clock.clone(), metrics.tunnel.clone())?;
+    let autonomy = policy::parse(&settings.autonomy).map_err(anyhow::Error::msg).context("autonomy")?;
+    let served = Arc::new(Served(tunnel.clone()));
+    let controllers = Controllers::new(client.clone(), clock.clone(), autonomy, served);
+    // Set once, as the hub: this function runs once.
+    let _ = reached.controllers.set(controllers.clone());
+    tasks.spawn("kubelet endpoints", tunnel.run(base.last.clone()));
+    Ok(controllers)
 }
 
 /// Says, however the hub ends, that no edge is left.

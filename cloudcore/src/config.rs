@@ -1,6 +1,6 @@
 //! The configuration file.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use kit::config::Config;
@@ -30,6 +30,9 @@ pub struct Settings {
     pub server_names: Vec<String>,
     /// Name of this replica.
     pub replica: String,
+    /// Where the API server reaches the kubelet's API of nodes, each on a port of its own: an address of this machine or
+    /// pod. Without one, the address from which this replica reaches the API server.
+    pub kubelet_address: Option<IpAddr>,
     /// How long pods stay on an edge that is away, where no annotation `skerry.io/autonomy` says otherwise: `forever`,
     /// `off`, or a time such as `24h`.
     pub autonomy: String,
@@ -51,6 +54,7 @@ impl Default for Settings {
             endpoints: Vec::new(),
             join_endpoints: Vec::new(),
             server_names: Vec::new(),
+            kubelet_address: None,
             replica: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             autonomy: "forever".to_owned(),
             log_format: LogFormat::default(),
@@ -92,6 +96,9 @@ impl Config for Settings {
         if let Err(why) = cloudcore_controllers::policy::parse(&self.autonomy) {
             problems.push(format!("autonomy: {why}"));
         }
+        if self.kubelet_address.is_some_and(|address| address.is_unspecified() || address.is_multicast()) {
+            problems.push("kubeletAddress: must be an address that the API server can reach".to_owned());
+        }
         if self.server_names.iter().any(String::is_empty) {
             problems.push("serverNames: must not be empty".to_owned());
         }
@@ -118,10 +125,12 @@ mod tests {
 
     #[test]
     fn every_problem_is_named() {
-        let error = kit::config::parse::<Settings>("namespace: ''\nendpoints: ['https://x']\nautonomy: soon")
-            .unwrap_err()
-            .to_string();
-        for key in ["namespace:", "endpoints:", "joinEndpoints:", "autonomy: \"soon\""] {
+        let error = kit::config::parse::<Settings>(
+            "namespace: ''\nendpoints: ['https://x']\nautonomy: soon\nkubeletAddress: 0.0.0.0",
+        )
+        .unwrap_err()
+        .to_string();
+        for key in ["namespace:", "endpoints:", "joinEndpoints:", "autonomy: \"soon\"", "kubeletAddress:"] {
             assert!(error.contains(key), "{error}");
         }
         assert!(kit::config::parse::<Settings>("endpoint: x").is_err());

@@ -111,6 +111,7 @@ impl Lab {
             "endpoints": [format!("wss://{address}:{link}/v1/connect")],
             "joinEndpoints": [format!("https://{address}:{join}")],
             "serverNames": [address.to_string()],
+            "kubeletAddress": address.to_string(),
             "replica": format!("cloudcore-{}", cloud.n),
         });
         // JSON is YAML too.

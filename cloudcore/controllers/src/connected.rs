@@ -16,6 +16,7 @@ use std::time::Duration;
 use kit::{Elapsed, WallTime};
 use serde_json::{Value, json};
 
+use crate::endpoint::Endpoint;
 use crate::policy::{Annotations, Autonomy, decide};
 
 /// The condition's type.
@@ -42,6 +43,15 @@ pub(crate) struct NodeSeen {
     pub(crate) given_up: bool,
     /// The condition as it stands there.
     pub(crate) connected: Option<Shown>,
+    /// Where it says that its kubelet's API is served.
+    pub(crate) endpoint: Option<Endpoint>,
+}
+
+impl NodeSeen {
+    /// Whether it shows that its edge is, or is not, connected.
+    pub(crate) fn shows(&self, status: bool) -> bool {
+        self.connected.as_ref().is_some_and(|shown| shown.status == status)
+    }
 }
 
 /// The condition as a Node shows it.
@@ -141,7 +151,7 @@ pub(crate) struct Condition {
 
 /// What to do about a node.
 pub(crate) fn plan(view: &View<'_>) -> Next {
-    let shows = |status| view.node.connected.as_ref().is_some_and(|shown| shown.status == status);
+    let shows = |status| view.node.shows(status);
     match view.session {
         Some(Session::Open { .. }) if shows(true) => Next::Rest,
         Some(Session::Open { .. }) => Next::Write(Condition {
@@ -198,7 +208,7 @@ fn silent(view: &View<'_>) -> Next {
 fn keep_true(view: &View<'_>) -> Next {
     let Some(shown) = &view.node.connected else { return Next::Rest };
     let reason = if &*shown.reason == "Silent" { "Silent" } else { "SessionEnded" };
-    let what = shown.message.split(SEPARATOR).next().unwrap_or_default();
+    let what = happened(&shown.message);
     let since = shown.since.unwrap_or_default();
     let wanted = gone(view, reason, since, what);
     if wanted.message == *shown.message { Next::Rest } else { Next::Write(wanted) }
@@ -229,19 +239,21 @@ fn outlook(view: &View<'_>) -> String {
     }
 }
 
-/// The strategic merge patch of a condition, on that version of that Node only.
-pub(crate) fn patch(condition: &Condition, uid: &str, version: &str, now: WallTime) -> Value {
+/// The condition as an item of the Node's conditions.
+pub(crate) fn item(condition: &Condition, now: WallTime) -> Value {
     json!({
-        "metadata": {"uid": uid, "resourceVersion": version},
-        "status": {"conditions": [{
-            "type": CONNECTED,
-            "status": if condition.status { "True" } else { "False" },
-            "reason": condition.reason,
-            "message": condition.message,
-            "lastTransitionTime": condition.since.rfc3339(),
-            "lastHeartbeatTime": now.rfc3339(),
-        }]},
+        "type": CONNECTED,
+        "status": if condition.status { "True" } else { "False" },
+        "reason": condition.reason,
+        "message": condition.message,
+        "lastTransitionTime": condition.since.rfc3339(),
+        "lastHeartbeatTime": now.rfc3339(),
     })
+}
+
+/// What happened, of a message that says it and what becomes of the pods.
+pub(crate) fn happened(message: &str) -> &str {
+    message.split(SEPARATOR).next().unwrap_or_default()
 }
 
 #[cfg(test)]

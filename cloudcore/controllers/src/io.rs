@@ -12,8 +12,10 @@ use cloudcore_kube::watch::{Observer, Source};
 use cloudcore_kube::{Client, KubeError};
 use kit::{Clock, Shutdown};
 use prometheus_client::registry::Registry;
+use tokio::sync::watch;
 
 use crate::connected::Session;
+use crate::endpoint::{self, Endpoint, Endpoints, Place};
 use crate::metrics::Metrics;
 use crate::policy::Autonomy;
 use crate::seen::{Seen, Which};
@@ -31,13 +33,16 @@ pub struct Controllers {
     client: Client,
     clock: Clock,
     seen: Seen,
+    endpoints: Arc<dyn Endpoints>,
     metrics: Metrics,
 }
 
 impl Controllers {
-    /// Controllers that know nothing yet. `default` is how long pods stay where no annotation says otherwise.
-    pub fn new(client: Client, clock: Clock, default: Autonomy) -> Self {
-        Self { client, seen: Seen::new(clock.clone(), default), clock, metrics: Metrics::default() }
+    /// Controllers that know nothing yet. `default` is how long pods stay where no annotation says otherwise;
+    /// `endpoints` serves the kubelet's API of nodes.
+    pub fn new(client: Client, clock: Clock, default: Autonomy, endpoints: Arc<dyn Endpoints>) -> Self {
+        let seen = Seen::new(clock.clone(), default);
+        Self { client, seen, clock, endpoints, metrics: Metrics::default() }
     }
 
     /// Registers the counters.
@@ -71,7 +76,19 @@ impl Controllers {
         self.seen.session(node, Session::Ended { epoch, at, wall, cause: cause.to_owned() });
     }
 
-    /// Keeps the conditions of Nodes true, until shutdown is asked for. In every replica.
+    /// Where a node is; `own` is where it is served here.
+    pub fn place(&self, node: &str, own: Endpoint) -> Place {
+        self.seen.with(|state| {
+            endpoint::place(node, state.node(node).map(|(_, seen)| seen), state.sessions.get(node), own)
+        })
+    }
+
+    /// Changes when a node may be elsewhere than before.
+    pub fn moves(&self) -> watch::Receiver<()> {
+        self.seen.moves()
+    }
+
+    /// Keeps conditions and addresses of Nodes true, until shutdown is asked for. In every replica.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), Infallible> {
         tokio::select! {
             () = shutdown.requested() => Ok(()),

@@ -8,6 +8,8 @@
 //! - `tolerations` (pure): what that makes of a pod's default tolerations. Written by the leader alone.
 //! - `connected` (pure): the Node's condition `skerry.io/Connected`. Written by the replica that has, or had, the
 //!   session, and by the leader where that one died; never by one that knows less than the Node's Lease.
+//! - `endpoint` (pure): the Node's address and port, which name the replica that serves its kubelet's API. Written by
+//!   the replica that has the session, and by the leader while nobody has one.
 //! - `seen`: what is kept of the objects, and which of them are to be looked at; `queue` (pure): when.
 //!
 //! Every patch carries UID and resourceVersion of what it was planned on. Deliberately absent: sessions, desired sets,
@@ -15,6 +17,7 @@
 
 mod complaint;
 mod connected;
+mod endpoint;
 mod io;
 mod metrics;
 pub mod policy;
@@ -22,4 +25,5 @@ mod queue;
 mod seen;
 mod tolerations;
 
+pub use endpoint::{Endpoint, Endpoints, Place};
 pub use io::{Controllers, NAMESPACE_SOURCE};

@@ -10,7 +10,7 @@ use cloudcore_kube::leader::Term;
 use cloudcore_kube::watch::{Named, Observer};
 use kit::Clock;
 use serde_json::Value;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::connected::{Looked, NodeSeen, Session};
 use crate::policy::{Annotations, Autonomy};
@@ -134,7 +134,8 @@ impl State {
         }
     }
 
-    fn apply_node(&mut self, uid: Arc<str>, node: NodeSeen, clock: &Clock) {
+    /// Answers whether the node is elsewhere, or connected, or not, other than before.
+    fn apply_node(&mut self, uid: Arc<str>, node: NodeSeen, clock: &Clock) -> bool {
         if let Some(old) =
             self.node_uids.insert(node.name.clone(), Arc::clone(&uid)).filter(|old| *old != uid)
         {
@@ -151,18 +152,24 @@ impl State {
             let uids = self.by_node.get(&*name).cloned().unwrap_or_default();
             self.mark_pods(&uids, clock);
         }
+        let whereabouts =
+            |node: Option<&NodeSeen>| node.map(|node| (node.endpoint, node.shows(true), node.shows(false)));
+        let moved = whereabouts(before.as_ref()) != whereabouts(after.as_ref());
         // Whoever renews its Lease makes it Ready again: what was seen of the Lease is of another silence.
         if after.is_some_and(|node| !node.given_up) {
             self.looked.remove(&name);
         }
         self.nodes_due.mark(&name, clock.elapsed());
+        moved
     }
 
-    fn remove_node(&mut self, uid: &str) {
+    fn remove_node(&mut self, uid: &str, clock: &Clock) {
         let Some(node) = self.nodes.remove(uid) else { return };
         if self.node_uids.get(&node.name).is_some_and(|held| **held == *uid) {
             self.node_uids.remove(&node.name);
             self.looked.remove(&*node.name);
+            // Whatever was opened for it is to be closed.
+            self.nodes_due.mark(&(*node.name).into(), clock.elapsed());
         }
     }
 
@@ -201,12 +208,15 @@ struct Inner {
     clock: Clock,
     pods: Notify,
     nodes: Notify,
+    /// Changes when a node may be elsewhere than before.
+    moved: watch::Sender<()>,
 }
 
 impl Seen {
     pub(crate) fn new(clock: Clock, default: Autonomy) -> Self {
         let state = Mutex::new(State { default, ..State::default() });
-        let inner = Inner { state, clock, pods: Notify::new(), nodes: Notify::new() };
+        let (pods, nodes, moved) = (Notify::new(), Notify::new(), watch::Sender::new(()));
+        let inner = Inner { state, clock, pods, nodes, moved };
         Self { inner: Arc::new(inner) }
     }
 
@@ -251,6 +261,12 @@ impl Seen {
             state.nodes_due.mark(node, now);
         });
         self.inner.nodes.notify_one();
+        self.inner.moved.send_replace(());
+    }
+
+    /// Hears when a node may be elsewhere than before.
+    pub(crate) fn moves(&self) -> watch::Receiver<()> {
+        self.inner.moved.subscribe()
     }
 
     /// Returns when pods may be due that were not.
@@ -290,7 +306,9 @@ impl Observer for Feed {
             }
             Which::Nodes => {
                 let (uid, node) = parse::node(raw)?;
-                self.seen.with(|state| state.apply_node(uid, node, clock));
+                if self.seen.with(|state| state.apply_node(uid, node, clock)) {
+                    self.seen.inner.moved.send_replace(());
+                }
             }
             Which::Namespaces => {
                 let (uid, namespace) = parse::namespace(raw)?;
@@ -306,9 +324,13 @@ impl Observer for Feed {
     fn deleted(&self, uid: &str) {
         self.seen.with(|state| match self.which {
             Which::Pods => state.remove_pod(uid),
-            Which::Nodes => state.remove_node(uid),
+            Which::Nodes => state.remove_node(uid, &self.seen.inner.clock),
             Which::Namespaces => state.remove_namespace(uid),
         });
+        if self.which == Which::Nodes {
+            self.seen.inner.moved.send_replace(());
+            self.seen.inner.nodes.notify_one();
+        }
     }
 
     fn listed(&self, seen: Option<&BTreeSet<String>>) {

@@ -12,6 +12,7 @@ use rustls::ServerConfig;
 use serde::Deserialize;
 
 use super::Base;
+use crate::kubelet::{most_endpoints, own_address};
 
 /// What is known then.
 pub(super) struct Prepared {
@@ -22,6 +23,8 @@ pub(super) struct Prepared {
     pub(super) trust_bundle: String,
     pub(super) link_tls: Arc<ServerConfig>,
     pub(super) join_tls: Arc<ServerConfig>,
+    /// How the kubelet's API of nodes is served.
+    pub(super) kubelet: cloudcore_tunnel::Config,
 }
 
 #[derive(Deserialize)]
@@ -55,7 +58,13 @@ pub(super) async fn prepare(base: &Base) -> anyhow::Result<Prepared> {
     let trust_bundle = authority.certificate_pem().to_owned();
     let link_tls = pki::link_server(&serving, &trust_bundle, &base.clock)?;
     let join_tls = pki::join_server(&serving, &base.clock)?;
-    Ok(Prepared { cluster_id, authority, trust_bundle, link_tls, join_tls })
+    let address = match settings.kubelet_address {
+        Some(address) => address,
+        None => own_address(base.client.server())?,
+    };
+    let serving = authority.issue_serving(&[address.to_string()], base.clock.wall())?;
+    let kubelet = cloudcore_tunnel::Config { address, serving, most: most_endpoints() };
+    Ok(Prepared { cluster_id, authority, trust_bundle, link_tls, join_tls, kubelet })
 }
 
 async fn reach(base: &Base) -> anyhow::Result<(String, Authority)> {

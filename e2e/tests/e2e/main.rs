@@ -20,6 +20,7 @@ mod handmade;
 mod hostile;
 mod identity;
 mod images;
+mod kubectl;
 mod leader;
 mod ledger;
 mod logs;

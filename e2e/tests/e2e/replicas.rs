@@ -288,3 +288,32 @@ fn ensure_ready(world: &World) -> Result<()> {
     ensure!(ready == "True", "{EDGE} is {ready}");
     Ok(())
 }
+
+#[test]
+fn kubectl_finds_an_edge_whose_session_moves() {
+    let world = Several::new("kubectl-moves", 2);
+    world.apply(
+        &sleeper("talks", EDGE).replace("[sleep, \"1000000\"]", "[sh, -c, \"echo here; sleep 1000000\"]"),
+    );
+    world.ready("app=talks", 1);
+    let logs = || world.kubectl(&["logs", "talks"]);
+    world.wait("the log", || Ok(logs()? == "here\n"));
+    let endpoint = || -> Result<String> {
+        Ok(world.lab.get(&["node", EDGE])?["status"]["addresses"].to_string()
+            + &world.lab.get(&["node", EDGE])?["status"]["daemonEndpoints"].to_string())
+    };
+    for _ in 0..2 {
+        let (first, before) = (holder(&world.lab, EDGE).unwrap(), endpoint().unwrap());
+        std::thread::scope(|scope| {
+            let draining = scope.spawn(|| world.lab.drain_cloud(Some(first)));
+            // All the while: from before it moves until its Node says where it is now.
+            world.wait("the session is with the other", || {
+                ensure!(logs().unwrap() == "here\n");
+                Ok(endpoint()? != before)
+            });
+            draining.join().unwrap().unwrap();
+        });
+        assert_eq!(logs().unwrap(), "here\n");
+        world.lab.start_cloud(Some(first)).unwrap();
+    }
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use edgecore_pods::runtime::{Runtime, Streaming};
 use edgecore_store::Store;
-use http::{Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -90,7 +90,7 @@ impl<R: Runtime + Streaming> Kubelet<R> {
             let service = service_fn(|request| {
                 let passing = passing.lock().unwrap_or_else(PoisonError::into_inner).take();
                 let parts = Arc::clone(&parts);
-                async move { Ok::<_, Infallible>(answer(&parts, request, passing).await) }
+                async move { Ok::<_, Infallible>(last(answer(&parts, request, passing).await)) }
             });
             // No half of the stream may end before the other: a cloud that has gone must be noticed also while there is
             // nothing to send.
@@ -98,7 +98,6 @@ impl<R: Runtime + Streaming> Kubelet<R> {
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEAD_WITHIN)
                 .max_buf_size(16 * 1024)
-                .keep_alive(false)
                 .serve_connection(TokioIo::new(stream), service)
                 .with_upgrades();
             if let Err(error) = served.await {
@@ -113,6 +112,14 @@ impl<R: Runtime + Streaming> Kubelet<R> {
             tracing::warn!(most = MAX_REQUESTS, "a request of the cloud was refused: too many run");
         }
     }
+}
+
+/// A stream is for one request. To say so of one that switches protocols would undo what it says itself.
+fn last(mut response: Response<Body>) -> Response<Body> {
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 /// Joins both ends until both have ended, or one broke: then neither is left open.

@@ -1,4 +1,4 @@
-//! The four TLS configurations. All are TLS 1.3 only, with the one provider, and keep no sessions to resume: a
+//! The five TLS configurations. All are TLS 1.3 only, with the one provider, and keep no sessions to resume: a
 //! resumed session would cost memory per peer and skip the look at the certificate.
 
 use std::sync::Arc;
@@ -79,6 +79,30 @@ pub fn join_server(serving: &Serving, clock: &Clock) -> Result<Arc<ServerConfig>
         .with_no_client_auth()
         .with_single_cert(serving.chain.clone(), serving.key.clone_key())
         .map_err(|e| PkiError::Tls("joining", e))?;
+    Ok(without_tickets(config))
+}
+
+/// The kubelet's endpoint of a node: who presents a client certificate of a CA in `client_ca_pem` is who it says, who
+/// presents none speaks by a token, where they have one. A certificate of anybody else ends the handshake.
+pub fn kubelet_server(
+    serving: &Serving,
+    client_ca_pem: Option<&str>,
+    clock: &Clock,
+) -> Result<Arc<ServerConfig>, PkiError> {
+    let config = server(clock, "the kubelet's endpoint")?;
+    let config = match client_ca_pem {
+        Some(pem) => {
+            let verifier = WebPkiClientVerifier::builder_with_provider(roots(pem)?, provider())
+                .allow_unauthenticated()
+                .build()
+                .map_err(PkiError::Verifier)?;
+            config.with_client_cert_verifier(verifier)
+        }
+        None => config.with_no_client_auth(),
+    };
+    let config = config
+        .with_single_cert(serving.chain.clone(), serving.key.clone_key())
+        .map_err(|e| PkiError::Tls("the kubelet's endpoint", e))?;
     Ok(without_tickets(config))
 }
 

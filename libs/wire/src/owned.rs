@@ -34,9 +34,10 @@ pub const POD_FIELDS: [&str; 12] = [
     "observedGeneration",
 ];
 
-/// Fields of a node's status that the edge owns, besides conditions of [`NODE_CONDITIONS`].
-pub const NODE_FIELDS: [&str; 7] =
-    ["capacity", "allocatable", "addresses", "nodeInfo", "images", "runtimeHandlers", "features"];
+/// Fields of a node's status that the edge owns, besides conditions of [`NODE_CONDITIONS`]. Not its addresses, though it
+/// reports them: those that a Node shows are where its kubelet's API is served, and that is in the cloud.
+pub const NODE_FIELDS: [&str; 6] =
+    ["capacity", "allocatable", "nodeInfo", "images", "runtimeHandlers", "features"];
 
 /// Owned fields of a pod's status that are hashed.
 const POD_HASHED: [&str; 11] = [
@@ -94,7 +95,7 @@ fn pod(status: &Value) -> Map<String, Value> {
 }
 
 fn node(status: &Value) -> Map<String, Value> {
-    let mut hashed = pick(status, &["addresses", "nodeInfo"]);
+    let mut hashed = pick(status, &["nodeInfo"]);
     put_conditions(&mut hashed, status, &NODE_CONDITIONS);
     hashed
 }

@@ -1,4 +1,4 @@
-//! Keeps the condition of Nodes true.
+//! Keeps condition and addresses of Nodes true.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -12,7 +12,8 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::{AT_ONCE, Controllers, Written, judge};
-use crate::connected::{Looked, Next, View, patch, plan};
+use crate::connected::{Condition, Looked, Next, View, plan};
+use crate::endpoint::{Endpoint, Serves, patch, serves};
 use crate::seen::State;
 
 /// What became of a node.
@@ -56,6 +57,7 @@ fn settle(controllers: &Controllers, name: &Arc<str>, outcome: &Outcome) {
 }
 
 async fn act(controllers: &Controllers, name: &Arc<str>) -> Outcome {
+    let moved = serve(controllers, name);
     let Some(mut planned) = next(controllers, name) else { return Outcome::Rest };
     if planned.0 == Next::Look {
         if let Err(error) = look(controllers, name).await {
@@ -67,10 +69,45 @@ async fn act(controllers: &Controllers, name: &Arc<str>) -> Outcome {
     }
     // A session may open between the look and the write: whoever has it sees what was written, and puts it right.
     let (decided, uid, version) = planned;
-    follow(controllers, name, decided, &uid, &version).await
+    let write = |condition, moved| write(controllers, name, condition, moved, (uid, version));
+    match decided {
+        Next::Rest if moved.is_some() => write(None, moved).await,
+        Next::Rest => Outcome::Rest,
+        Next::At(at) => Outcome::At(at),
+        // Looked at a moment ago: what was seen does not answer the question yet.
+        Next::Look => Outcome::Later,
+        Next::Forget => {
+            controllers.seen.with(|state| forget(state, name));
+            // What is not this replica's to say may be the leader's.
+            Outcome::At(controllers.clock.elapsed())
+        }
+        Next::Write(condition) => write(Some(condition), moved).await,
+    }
 }
 
-/// What is to be done about a node, with the UID and resourceVersion of its Node; `None` where it has none.
+/// Serves the kubelet's API of the node here, or no more; answers where, if its Node is to say so.
+fn serve(controllers: &Controllers, name: &Arc<str>) -> Option<Endpoint> {
+    let endpoints = &controllers.endpoints;
+    let (serves, shown) = controllers.seen.with(|state| {
+        let Some((_, node)) = state.node(name) else { return (Serves::Not, None) };
+        let session = state.sessions.get(name);
+        (serves(node, session, state.leads(), endpoints.address()), node.endpoint)
+    });
+    let before = shown.filter(|shown| shown.ip() == endpoints.address()).map(|shown| shown.port());
+    match serves {
+        Serves::Anywhere => endpoints.open(name, before, false).filter(|own| shown != Some(*own)),
+        Serves::AsNamed => {
+            endpoints.open(name, before, true);
+            None
+        }
+        Serves::Not => {
+            endpoints.leave(name);
+            None
+        }
+    }
+}
+
+/// What is to be done about a node's condition, with the UID and resourceVersion of its Node; `None` where it has none.
 fn next(controllers: &Controllers, name: &Arc<str>) -> Option<(Next, Arc<str>, Box<str>)> {
     let clock = &controllers.clock;
     controllers.seen.with(|state| {
@@ -100,33 +137,21 @@ fn forget(state: &mut State, name: &Arc<str>) {
     }
 }
 
-async fn follow(
+async fn write(
     controllers: &Controllers,
     name: &Arc<str>,
-    decided: Next,
-    uid: &str,
-    version: &str,
+    condition: Option<Condition>,
+    moved: Option<Endpoint>,
+    (uid, version): (Arc<str>, Box<str>),
 ) -> Outcome {
-    match decided {
-        Next::Rest => Outcome::Rest,
-        Next::At(at) => Outcome::At(at),
-        // Looked at a moment ago: what was seen does not answer the question yet.
-        Next::Look => Outcome::Later,
-        Next::Forget => {
-            controllers.seen.with(|state| forget(state, name));
-            // What is not this replica's to say may be the leader's.
-            Outcome::At(controllers.clock.elapsed())
-        }
-        Next::Write(condition) => {
-            let body = patch(&condition, uid, version, controllers.clock.wall());
-            let node = controllers.client.as_node(name);
-            let path = NODES.sub("", name, "status");
-            let written = node.patch::<IgnoredAny>(&path, Patch::Strategic, &body).await;
-            match judge(&controllers.metrics, "connected", name, &written.map(drop)) {
-                Written::Done | Written::Gone => Outcome::Rest,
-                Written::Later => Outcome::Later,
-            }
-        }
+    let body = patch(condition.as_ref(), moved, (&uid, &version), controllers.clock.wall());
+    let what = if condition.is_some() { "connected" } else { "endpoint" };
+    let node = controllers.client.as_node(name);
+    let path = NODES.sub("", name, "status");
+    let written = node.patch::<IgnoredAny>(&path, Patch::Strategic, &body).await;
+    match judge(&controllers.metrics, what, name, &written.map(drop)) {
+        Written::Done | Written::Gone => Outcome::Rest,
+        Written::Later => Outcome::Later,
     }
 }
 

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use super::{NamespaceSeen, PodSeen};
 use crate::connected::{CONNECTED, NodeSeen, Shown};
+use crate::endpoint::Endpoint;
 use crate::tolerations::TAINTS;
 
 #[derive(Deserialize)]
@@ -107,9 +108,41 @@ struct Taint {
     time_added: Option<Box<str>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
 struct NodeStatus {
     conditions: Option<Vec<Condition>>,
+    addresses: Option<Vec<Address>>,
+    daemon_endpoints: Option<DaemonEndpoints>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Address {
+    #[serde(rename = "type")]
+    kind: Box<str>,
+    address: Box<str>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct DaemonEndpoints {
+    kubelet_endpoint: Option<KubeletEndpoint>,
+}
+
+#[derive(Deserialize)]
+struct KubeletEndpoint {
+    #[serde(rename = "Port")]
+    port: u16,
+}
+
+impl NodeStatus {
+    /// Where its kubelet's API is served; `None` also where it names more than that one address, which is not ours.
+    fn endpoint(&self) -> Option<Endpoint> {
+        let [address] = self.addresses.as_deref()? else { return None };
+        let internal = address.address.parse().ok().filter(|_| &*address.kind == "InternalIP")?;
+        Some(Endpoint::new(internal, self.daemon_endpoints.as_ref()?.kubelet_endpoint.as_ref()?.port))
+    }
 }
 
 #[derive(Deserialize, Default)]
@@ -133,7 +166,9 @@ pub(super) fn node(raw: &[u8]) -> Result<(Arc<str>, NodeSeen), String> {
         // One without a time evicts since nobody knows when.
         .map(|taint| taint.time_added.as_deref().and_then(WallTime::parse).unwrap_or_default());
     let tainted = evicting.min();
-    let mut conditions = node.status.and_then(|status| status.conditions).unwrap_or_default();
+    let status = node.status.unwrap_or_default();
+    let endpoint = status.endpoint();
+    let mut conditions = status.conditions.unwrap_or_default();
     let given_up = conditions.iter().any(|one| &*one.kind == "Ready" && &*one.status == "Unknown");
     let at = conditions.iter().position(|one| &*one.kind == CONNECTED);
     let connected = at.map(|at| conditions.swap_remove(at)).map(|condition| Shown {
@@ -153,6 +188,7 @@ pub(super) fn node(raw: &[u8]) -> Result<(Arc<str>, NodeSeen), String> {
         tainted,
         given_up,
         connected,
+        endpoint,
     };
     Ok((meta.uid.into(), seen))
 }

@@ -3,7 +3,7 @@
 use crate::tidy::source::{none, packages};
 
 /// Every crate of ours with its layer. A crate depends only on crates of lower layers.
-const LAYERS: [(&str, u8); 25] = [
+const LAYERS: [(&str, u8); 26] = [
     // vocabulary and toolkit
     ("skerry-wire", 0),
     ("skerry-kit", 0),
@@ -28,6 +28,7 @@ const LAYERS: [(&str, u8); 25] = [
     ("cloudcore-calls", 4),
     ("cloudcore-controllers", 4),
     ("cloudcore-join", 4),
+    ("cloudcore-tunnel", 4),
     // binaries
     ("edgecore", 5),
     ("cloudcore", 5),

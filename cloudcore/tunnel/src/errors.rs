@@ -1,0 +1,14 @@
+//! What can go wrong before a caller is answered.
+
+use thiserror::Error;
+
+/// Why the endpoint cannot serve.
+#[derive(Debug, Error)]
+pub enum TunnelError {
+    /// The certificates cannot be used.
+    #[error("cannot set up TLS for the kubelet's endpoints")]
+    Tls(#[source] pki::PkiError),
+    /// The cluster does not tell which CA its callers have.
+    #[error("cannot read the CA of callers")]
+    ClientCa(#[source] cloudcore_kube::KubeError),
+}
