@@ -4,6 +4,7 @@
 //! In: which specs. Out: a line for each that did not pass, `N of M passed, baseline B`, and with `--write` the committed
 //! table. A run fails where a spec fails that the table says passed once, and where it was cut.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -34,18 +35,35 @@ const QUICKLY: f64 = 12.0;
 /// The nodes' names.
 const EDGE: &str = "edge-1";
 const ORDINARY: &str = "ordinary";
-const USAGE: &str = "usage: hack/conformance [FOCUS] [--baseline] [--quick] [--write] [--procs N] [--keep] [--dir DIR]";
+const USAGE: &str =
+    "usage: hack/conformance [FOCUS] [--baseline] [--quick] [--write] [--procs N] [--keep] [--dir DIR]";
+
+/// A word of the command line that stands for itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Flag {
+    /// Run on an ordinary node too.
+    Baseline,
+    /// Run what passes quickly.
+    Quick,
+    /// Enter what came out into the committed files.
+    Write,
+    /// Leave the lab up.
+    Keep,
+}
 
 /// What was asked.
 #[derive(Debug, PartialEq)]
 struct Options {
     focus: Option<String>,
-    baseline: bool,
-    quick: bool,
-    write: bool,
-    keep: bool,
+    flags: BTreeSet<Flag>,
     procs: u32,
     dir: PathBuf,
+}
+
+impl Options {
+    fn has(&self, flag: Flag) -> bool {
+        self.flags.contains(&flag)
+    }
 }
 
 /// Runs the specs with what follows the program's name: 0 done, 1 failed, 2 not understood.
@@ -70,99 +88,125 @@ pub fn main(arguments: &[String]) -> ExitCode {
 fn parse(arguments: &[String]) -> Result<Options> {
     let mut options = Options {
         focus: None,
-        baseline: false,
-        quick: false,
-        write: false,
-        keep: false,
+        flags: BTreeSet::new(),
         procs: 16,
         dir: Path::new("target/conformance").to_owned(),
     };
     let mut words = arguments.iter();
     while let Some(word) = words.next() {
+        let flag = match word.as_str() {
+            "--baseline" => Some(Flag::Baseline),
+            "--quick" => Some(Flag::Quick),
+            "--write" => Some(Flag::Write),
+            "--keep" => Some(Flag::Keep),
+            _ => None,
+        };
+        options.flags.extend(flag);
         match word.as_str() {
-            "--baseline" => options.baseline = true,
-            "--quick" => options.quick = true,
-            "--write" => options.write = true,
-            "--keep" => options.keep = true,
+            _ if flag.is_some() => {}
             "--procs" => match words.next().and_then(|given| given.parse().ok()) {
                 Some(given @ 1..=64) => options.procs = given,
-                _ => bail!("--procs needs a number up to 64"),
+                _ => bail!("--procs needs a number from 1 to 64"),
             },
             "--dir" => match words.next() {
                 Some(dir) => options.dir = dir.into(),
                 None => bail!("--dir needs a directory"),
             },
-            flag if flag.starts_with('-') => bail!("'{flag}' is not understood; {USAGE}"),
+            unknown if unknown.starts_with('-') => bail!("'{unknown}' is not understood; {USAGE}"),
             focus => {
                 ensure!(options.focus.is_none(), "one FOCUS is enough: '{focus}' is a second one; {USAGE}");
                 options.focus = Some(focus.to_owned());
             }
         }
     }
-    ensure!(!(options.quick && options.focus.is_some()), "--quick is a FOCUS itself; {USAGE}");
+    ensure!(!(options.has(Flag::Quick) && options.focus.is_some()), "--quick is a FOCUS itself; {USAGE}");
     Ok(options)
+}
+
+/// The committed files.
+#[derive(Debug)]
+struct Known {
+    root: PathBuf,
+    table: Table,
+    quick: BTreeSet<String>,
+}
+
+impl Known {
+    fn read(root: &Path) -> Result<Self> {
+        let table = match fs::read_to_string(root.join(TABLE)) {
+            Ok(text) => Table::parse(&text).with_context(|| format!("{TABLE} is damaged"))?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Table::default(),
+            Err(error) => return Err(error).with_context(|| format!("cannot read {TABLE}")),
+        };
+        let quick = fs::read_to_string(root.join(QUICK)).with_context(|| format!("cannot read {QUICK}"))?;
+        Ok(Self { root: root.to_owned(), table, quick: quick.lines().map(str::to_owned).collect() })
+    }
+
+    fn write(&self) -> Result<()> {
+        let quick: String = self.quick.iter().flat_map(|spec| [spec.as_str(), "\n"]).collect();
+        for (file, text) in [(TABLE, self.table.render()), (QUICK, quick)] {
+            fs::write(self.root.join(file), text).with_context(|| format!("cannot write {file}"))?;
+        }
+        Ok(())
+    }
 }
 
 fn run(options: &Options) -> Result<()> {
     let programs = Programs::find(None)?;
-    let table_path = programs.root.join(TABLE);
-    let mut table = match fs::read_to_string(&table_path) {
-        Ok(text) => Table::parse(&text).with_context(|| format!("{} is damaged", table_path.display()))?,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Table::default(),
-        Err(error) => return Err(error).with_context(|| format!("cannot read {}", table_path.display())),
-    };
-    let quick_path = programs.root.join(QUICK);
-    let mut quick: Vec<String> = fs::read_to_string(&quick_path)
-        .with_context(|| format!("cannot read {}", quick_path.display()))?
-        .lines()
-        .map(str::to_owned)
-        .collect();
-    let focus = if options.quick {
-        ensure!(!quick.is_empty(), "{QUICK} names no spec");
-        quick.iter().map(|spec| specs::exactly(spec)).collect()
+    let mut known = Known::read(&programs.root)?;
+    let focus: Vec<String> = if options.has(Flag::Quick) {
+        ensure!(!known.quick.is_empty(), "{QUICK} names no spec");
+        known.quick.iter().map(|spec| specs::exactly(spec)).collect()
     } else {
         options.focus.iter().cloned().collect()
     };
-    let choice = Choice { focus, procs: options.procs };
+    let whole = focus.is_empty();
+    let (edge, ordinary) = measure(options, &programs, &Choice { focus, procs: options.procs })?;
 
-    let (edge, ordinary) = measure(options, &programs, &choice)?;
-    let whole = choice.focus.is_empty();
-    let regressions: Vec<String> =
-        table.regressions(&edge.outcomes).into_iter().map(|one| format!("{} ({})", one.spec, one.why)).collect();
+    let regressions = known.table.regressions(&edge.outcomes);
+    for lost in &regressions {
+        host::progress(&format!("passed once and does not now: {} ({})", lost.spec, lost.why));
+    }
+    let lost = regressions.len();
     if whole && edge.cut.is_none() {
         // A spec that upstream dropped is no longer one of M.
-        table.rows.retain(|spec, _| edge.outcomes.iter().any(|one| one.spec == *spec));
+        known.table.rows.retain(|spec, _| edge.outcomes.iter().any(|one| one.spec == *spec));
     }
-    table.enter_edge(&edge.outcomes);
-    table.enter_ordinary(ordinary.as_ref().map_or(&[][..], |run| &run.outcomes));
-    for outcome in edge.outcomes.iter().filter(|outcome| outcome.verdict != Verdict::Passed) {
-        say(&format!("not passed: {}: {}", outcome.spec, outcome.why));
+    known.table.enter_edge(&edge.outcomes);
+    known.table.enter_ordinary(ordinary.as_ref().map_or(&[][..], |run| &run.outcomes));
+    tell(EDGE, &edge);
+    if let Some(run) = &ordinary {
+        tell(ORDINARY, run);
     }
-    for outcome in ordinary.iter().flat_map(|run| &run.outcomes).filter(|one| one.verdict != Verdict::Passed) {
-        say(&format!("not passed on the ordinary node: {}: {}", outcome.spec, outcome.why));
-    }
-    if options.write {
-        fs::write(&table_path, table.render()).with_context(|| format!("cannot write {}", table_path.display()))?;
-        let fast = edge.outcomes.iter().filter(|one| one.verdict == Verdict::Passed && one.seconds <= QUICKLY);
-        quick.extend(fast.map(|one| one.spec.clone()));
-        quick.sort();
-        quick.dedup();
-        fs::write(&quick_path, quick.join("\n") + "\n")?;
-    }
-    for regression in &regressions {
-        host::progress(&format!("passed once and does not now: {regression}"));
-    }
-    for (name, run) in [(EDGE, Some(&edge)), (ORDINARY, ordinary.as_ref())] {
-        if let Some(reason) = run.and_then(|run| run.cut.as_ref()) {
-            host::progress(&format!("the run on {name} was cut: {reason}"));
-        }
-    }
-    say(&table.only(&edge.outcomes).summary());
+    let table = Lab::at(&options.dir)?.dir().join("logs/conformance.md");
+    fs::write(&table, known.table.render()).with_context(|| format!("cannot write {}", table.display()))?;
+    host::progress(&format!("the table: {}", table.display()));
+    say(&known.table.only(&edge.outcomes).summary());
     ensure!(!edge.outcomes.is_empty(), "no spec has a name that matches");
-    ensure!(edge.cut.is_none(), "the run was cut: the numbers are not those of a whole one");
-    ensure!(ordinary.is_none_or(|run| run.cut.is_none()), "the run on the ordinary node was cut");
-    ensure!(regressions.is_empty(), "{} specs passed once and do not now", regressions.len());
+    let cut = |run: &Run| run.cut.is_some();
+    ensure!(
+        !cut(&edge) && !ordinary.as_ref().is_some_and(cut),
+        "a run was cut, so the numbers are not those of a whole one"
+    );
+    // What was lost must not become what is expected.
+    ensure!(lost == 0, "{lost} specs passed once and do not now; nothing was written");
+    if options.has(Flag::Write) {
+        let fast =
+            edge.outcomes.iter().filter(|one| one.verdict == Verdict::Passed && one.seconds <= QUICKLY);
+        known.quick.extend(fast.map(|one| one.spec.clone()));
+        known.write()?;
+    }
     Ok(())
+}
+
+/// What did not pass, and whether the run came to its end.
+fn tell(node: &str, run: &Run) {
+    for outcome in run.outcomes.iter().filter(|outcome| outcome.verdict != Verdict::Passed) {
+        say(&format!("{node}: {}: {}: {}", table::word(outcome.verdict), outcome.spec, outcome.why));
+    }
+    if let Some(reason) = &run.cut {
+        host::progress(&format!("{node}: the run was cut: {reason}"));
+    }
 }
 
 /// Brings the lab up, runs the specs on the edge and, where that is wanted, on an ordinary node in its place, and takes
@@ -172,11 +216,12 @@ fn measure(options: &Options, programs: &Programs, choice: &Choice) -> Result<(R
     let upstream = programs.install_upstream(&std::path::absolute(&options.dir)?)?;
     // An ordinary node's first address is its host name, which nobody here can look up. An edge has no such address.
     let by_address = "kube-apiserver=--kubelet-preferred-address-types=InternalIP".to_owned();
-    let control_plane = options.baseline.then_some(by_address).into_iter().collect();
-    let up = UpOptions { edges: Some(1), runtime: Some(Runtime::Current), control_plane, ..UpOptions::default() };
+    let control_plane = options.has(Flag::Baseline).then_some(by_address).into_iter().collect();
+    let up =
+        UpOptions { edges: Some(1), runtime: Some(Runtime::Current), control_plane, ..UpOptions::default() };
     let measured = Lab::up(&options.dir, &up).and_then(|lab| {
         let edge = specs::run(&lab, &upstream, choice, EDGE)?;
-        if !options.baseline {
+        if !options.has(Flag::Baseline) {
             return Ok((edge, None));
         }
         // Each has the cluster for itself: a spec must not land on the other.
@@ -186,7 +231,7 @@ fn measure(options: &Options, programs: &Programs, choice: &Choice) -> Result<(R
         ordinary.save_logs(&lab);
         Ok((edge, Some(run?)))
     });
-    if options.keep {
+    if options.has(Flag::Keep) {
         host::progress(&format!("kept: the lab in {}", options.dir.display()));
     } else {
         Lab::at(&options.dir)?.down()?;
@@ -212,7 +257,8 @@ mod tests {
     #[test]
     fn options_and_a_focus_stand_in_any_order() {
         let options = parsed("--procs 4 Pods --baseline").unwrap();
-        assert_eq!((options.focus.as_deref(), options.baseline, options.procs), (Some("Pods"), true, 4));
+        assert_eq!((options.focus.as_deref(), options.procs), (Some("Pods"), 4));
+        assert!(options.has(Flag::Baseline) && !options.has(Flag::Write));
         for wrong in ["a b", "--quick a", "--procs 0", "--procs", "--dir", "--nonsense"] {
             assert!(parsed(wrong).is_err(), "{wrong}");
         }

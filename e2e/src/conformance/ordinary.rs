@@ -31,7 +31,13 @@ pub(super) struct Ordinary {
 /// Some part does not come up; the message names it.
 pub(super) fn add(lab: &Lab, name: &str) -> Result<Ordinary> {
     let mut kubeconfig: Value = serde_json::from_str(&lab.kubectl(&[
-        "config", "view", "--raw", "--minify", "--flatten", "-o", "json",
+        "config",
+        "view",
+        "--raw",
+        "--minify",
+        "--flatten",
+        "-o",
+        "json",
     ])?)?;
     let api = Api::of(lab)?;
     let relay = Relay::start(lab.id()?.host_address(), ([127, 0, 0, 1], api.port).into())?;
@@ -48,7 +54,8 @@ pub(super) fn add(lab: &Lab, name: &str) -> Result<Ordinary> {
     let write = |file: &str, text: &str| {
         fs::write(home.join(file), text).with_context(|| format!("cannot write {file} on {name}"))
     };
-    fs::copy(lab.dir().join("cluster/pki/ca.crt"), home.join("ca.crt")).context("no certificate of the cluster's CA")?;
+    fs::copy(lab.dir().join("cluster/pki/ca.crt"), home.join("ca.crt"))
+        .context("no certificate of the cluster's CA")?;
     write("proxy.kubeconfig", &kubeconfig.to_string())?;
     kubeconfig["users"][0]["user"] = json!({"token": token.text()});
     write("bootstrap.kubeconfig", &kubeconfig.to_string())?;
@@ -70,7 +77,11 @@ pub(super) fn add(lab: &Lab, name: &str) -> Result<Ordinary> {
     let process = node.daemon(&kubelet, "/var/log/kubelet.log")?;
     host::progress(&format!("{name}: waiting for Ready"));
     let range = host::wait_for("range of pod addresses", Duration::from_mins(1), || {
-        anyhow::ensure!(process.alive(), "kubelet ended; see {}", edge.path("/var/log/kubelet.log").display());
+        anyhow::ensure!(
+            process.alive(),
+            "kubelet ended; see {}",
+            edge.path("/var/log/kubelet.log").display()
+        );
         let found = lab.get(&["node", name])?;
         Ok(found["spec"]["podCIDR"].as_str().map(str::to_owned))
     })?;
@@ -222,7 +233,8 @@ mod tests {
         let token = Token::random().unwrap();
         let text = token.text();
         let good = |part: &str, length: usize| {
-            part.len() == length && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+            part.len() == length
+                && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
         };
         let (id, secret) = text.split_once('.').unwrap();
         assert!(good(id, 6) && good(secret, 16), "{text}");

@@ -25,7 +25,8 @@ impl Relay {
     /// There is no such address.
     pub(super) fn start(at: Ipv4Addr, to: SocketAddr) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-        let listener = runtime.block_on(TcpListener::bind((at, 0))).with_context(|| format!("no address {at}"))?;
+        let listener =
+            runtime.block_on(TcpListener::bind((at, 0))).with_context(|| format!("no address {at}"))?;
         let address = listener.local_addr()?;
         let group = Group::new("relay", MOST);
         let connections = group.clone();

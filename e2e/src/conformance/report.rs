@@ -92,7 +92,11 @@ pub(super) fn read(json: &str) -> Result<Run> {
             let message = report.failure.as_ref().map_or("", |failure| &failure.message);
             if report.leaf_node_type != "It" {
                 if !matches!(report.state.as_str(), "passed" | "skipped") {
-                    bail!("{}: {}", report.leaf_node_type, why::of(message, &report.captured_ginkgo_writer_output));
+                    bail!(
+                        "{}: {}",
+                        report.leaf_node_type,
+                        why::of(message, &report.captured_ginkgo_writer_output)
+                    );
                 }
                 continue;
             }
@@ -103,9 +107,10 @@ pub(super) fn read(json: &str) -> Result<Run> {
                 "interrupted" | "aborted" => Verdict::Cut,
                 _ => Verdict::Failed,
             };
-            let why = match verdict {
-                Verdict::Passed => String::new(),
-                _ => why::of(message, &report.captured_ginkgo_writer_output),
+            let why = if verdict == Verdict::Passed {
+                String::new()
+            } else {
+                why::of(message, &report.captured_ginkgo_writer_output)
             };
             let mut words = report.container_hierarchy_texts.unwrap_or_default();
             words.push(report.leaf_node_text);
@@ -117,7 +122,7 @@ pub(super) fn read(json: &str) -> Result<Run> {
     run.outcomes.sort_by(|a, b| a.spec.cmp(&b.spec));
     let unfinished = run.outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Cut).count();
     if unfinished > 0 {
-        run.cut.get_or_insert(format!("{unfinished} specs did not come to their end"));
+        run.cut.get_or_insert_with(|| format!("{unfinished} specs did not come to their end"));
     }
     Ok(run)
 }

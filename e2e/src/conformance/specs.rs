@@ -106,10 +106,7 @@ mod tests {
 
     #[test]
     fn a_name_is_matched_as_it_stands() {
-        assert_eq!(
-            exactly("[sig-node] Pods (a|b) costs 1.5$"),
-            r"\[sig-node\] Pods \(a\|b\) costs 1\.5\$$"
-        );
+        assert_eq!(exactly("[sig-node] Pods (a|b) costs 1.5$"), r"\[sig-node\] Pods \(a\|b\) costs 1\.5\$$");
     }
 
     #[test]
@@ -119,7 +116,9 @@ mod tests {
             argv(&choice, Path::new("/p"), Path::new("/k"), Path::new("/kubectl"), Path::new("/logs/r.json"));
         let at = words.iter().position(|word| word == "--").unwrap();
         assert_eq!(words[at - 1], "/p/e2e.test");
-        assert!(words[..at].contains(&"--focus=b".to_owned()) && words[..at].contains(&"--procs=3".to_owned()));
+        assert!(
+            words[..at].contains(&"--focus=b".to_owned()) && words[..at].contains(&"--procs=3".to_owned())
+        );
         assert!(words[..at].contains(&"--output-dir=/logs".to_owned()));
         assert!(words[at..].contains(&"--kubeconfig=/k".to_owned()));
     }

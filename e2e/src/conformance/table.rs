@@ -40,7 +40,7 @@ pub(super) struct Table {
 }
 
 /// The word of a verdict in the table.
-const fn word(verdict: Verdict) -> &'static str {
+pub(super) const fn word(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Passed => PASSED,
         Verdict::Failed => "failed",
@@ -91,9 +91,9 @@ impl Table {
 
     /// Only the specs that these outcomes are about.
     pub(super) fn only(&self, outcomes: &[Outcome]) -> Self {
-        let chosen = outcomes.iter().filter_map(|outcome| {
-            Some((outcome.spec.clone(), self.rows.get(&outcome.spec)?.clone()))
-        });
+        let chosen = outcomes
+            .iter()
+            .filter_map(|outcome| Some((outcome.spec.clone(), self.rows.get(&outcome.spec)?.clone())));
         Self { rows: chosen.collect() }
     }
 
@@ -103,14 +103,8 @@ impl Table {
         for (spec, row) in &self.rows {
             let cell = |text: &str| text.replace('\\', "\\\\").replace('|', "\\|");
             // Writing into a String does not fail.
-            let _ = writeln!(
-                text,
-                "| {} | {} | {} | {} |",
-                cell(spec),
-                row.edge,
-                row.ordinary,
-                cell(&row.why)
-            );
+            let _ =
+                writeln!(text, "| {} | {} | {} | {} |", cell(spec), row.edge, row.ordinary, cell(&row.why));
         }
         let _ = write!(text, "\n{}\n", self.summary());
         text
