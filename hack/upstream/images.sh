@@ -8,6 +8,7 @@ set -euo pipefail
 
 [[ $# == 2 ]] || usage_error "usage: $0 PROGRAMS DIR"
 programs=$(realpath "$1") out=$(realpath "$2")
+here=$SKERRY_ROOT/hack/upstream
 
 case $(uname -m) in aarch64) arch=arm64 ;; *) arch=amd64 ;; esac
 work=$out/work
@@ -19,6 +20,7 @@ skerry_need() {
     command -v "$what" >/dev/null || missing+=("$package")
   done <<'LIST'
 bash bash
+hostname hostname
 nc.openbsd netcat-openbsd
 socat socat
 curl curl
@@ -41,10 +43,9 @@ base() {
   for name in $("$root/bin/busybox" --list); do
     [[ $name == busybox || $name == sh ]] || ln -s busybox "$root/bin/$name"
   done
-  # Debian's ash forgets variables with a dash in their names, which specs set; bash hands them on.
   add "$root" bash
   mv "$root/usr/bin/bash" "$root/bin/bash"
-  ln -s bash "$root/bin/sh"
+  install -m 755 "$work/sh" "$root/bin/sh"
   printf '%s\n' root:x:0:0:root:/root:/bin/sh nobody:x:65534:65534:nobody:/home:/bin/false >"$root/etc/passwd"
   printf '%s\n' root:x:0: nobody:x:65534: >"$root/etc/group"
 }
@@ -105,6 +106,8 @@ pack() {
 "$programs/e2e.test" --list-images >"$work/wanted" 2>"$work/said" || die "e2e.test does not list its images: $(tail -1 "$work/said")"
 names() { grep -E "^registry\.k8s\.io/(e2e-test-images/)?$1:" "$work/wanted" | sort; }
 
+gcc -Os -Wall -Werror -static -s -o "$work/sh" "$here/sh.c"
+
 root=$work/busybox
 base "$root"
 # This kernel may have no links of type dummy; a bridge shows as well as one that a container may make links.
@@ -124,6 +127,11 @@ cp -a "$root" "$work/nginx"
 echo '<html><head><title>Welcome to nginx!</title></head><body>Welcome to nginx!</body></html>' >"$work/nginx/var/www/index.html"
 pack "$work/nginx" '{"Entrypoint": ["httpd", "-f", "-p", "80", "-h", "/var/www"]}' $(names nginx)
 
+root=$work/glibc-dns-testing
+base "$root"
+add "$root" hostname
+pack "$root" '{"Cmd": ["sh"]}' $(names glibc-dns-testing)
+
 root=$work/nonewprivs
 mkdir -p "$root/usr/local/bin"
 install -m 6755 "$programs/nnp" "$root/usr/local/bin/nnp"
@@ -140,6 +148,9 @@ for program in curl ip ss socat ipcs; do add "$root" "$program"; done
 add "$root" nc.openbsd nc
 install -m 755 "$programs/agnhost" "$root/agnhost"
 ln -s agnhost "$root/agnhost-2"
+# A certificate for those that serve TLS.
+module=$(cd "$here" && GOFLAGS=-mod=readonly go list -m -f '{{.Dir}}' k8s.io/kubernetes)
+install -m 644 "$module"/test/images/agnhost/porter/localhost.{crt,key} "$root/"
 mkdir -p "$root/uploads"
 echo user-defined-in-image:x:1000:1000::/home:/bin/sh >>"$root/etc/passwd"
 printf '%s\n' user-defined-in-image:x:1000: group-defined-in-image:x:50000:user-defined-in-image >>"$root/etc/group"

@@ -16,12 +16,15 @@ pub(super) fn of(message: &str, output: &str) -> String {
     shorten(&steady(&told))
 }
 
-/// What the pod engine named in its event, as the framework prints events of a failed spec.
+/// What the pod engine named, in its event as the framework prints events of a failed spec, or in its condition as it prints
+/// pods.
 fn refused(output: &str) -> Option<&str> {
-    let (_, rest) = output.split_once("FieldNotSupported")?;
-    let line = rest.lines().next()?;
-    let (_, said) = line.split_once(": ").unwrap_or(("", line));
-    Some(said.trim())
+    if let Some((_, rest)) = output.split_once("FieldNotSupported: ") {
+        let line = rest.lines().next()?;
+        return Some(line.rsplit(": ").next()?.trim());
+    }
+    let (before, _) = output.split_once("reason: FieldNotSupported")?;
+    before.lines().rev().find_map(|line| line.trim().strip_prefix("message: "))
 }
 
 /// Without what differs from run to run: numbers and random parts of names, fractions of seconds.
@@ -88,7 +91,14 @@ mod tests {
         assert_eq!(of("\n  wait for pod failed\nmore", ""), "wait for pod failed");
         assert_eq!(of("", ""), "no reason given");
         assert_eq!(of("Timed out after 5.000s.\nPod is Pending", ""), "Timed out after 5s Pod is Pending");
-        assert_eq!(of("a", "event FieldNotSupported: spec.a\nmore"), "not honoured: spec.a");
+    }
+
+    #[test]
+    fn what_is_not_honoured_is_named() {
+        let event = "edge-1} FieldNotSupported: fields that this node does not support: spec.a, spec.b\nmore";
+        assert_eq!(of("a", event), "not honoured: spec.a, spec.b");
+        let condition = "  message: spec.c\n  observedGeneration: 2\n  reason: FieldNotSupported\n";
+        assert_eq!(of("a", condition), "not honoured: spec.c");
     }
 
     #[test]
