@@ -35,8 +35,7 @@ const QUICKLY: f64 = 12.0;
 /// The nodes' names.
 const EDGE: &str = "edge-1";
 const ORDINARY: &str = "ordinary";
-const USAGE: &str =
-    "usage: hack/conformance [FOCUS] [--baseline] [--quick] [--write] [--procs N] [--keep] [--dir DIR]";
+const USAGE: &str = "usage: hack/conformance [FOCUS] [--baseline] [--quick] [--write] [--procs N] [--keep] [--again] [--dir DIR]";
 
 /// A word of the command line that stands for itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,6 +48,8 @@ enum Flag {
     Write,
     /// Leave the lab up.
     Keep,
+    /// Run nothing: tell the last run once more.
+    Again,
 }
 
 /// What was asked.
@@ -99,6 +100,7 @@ fn parse(arguments: &[String]) -> Result<Options> {
             "--quick" => Some(Flag::Quick),
             "--write" => Some(Flag::Write),
             "--keep" => Some(Flag::Keep),
+            "--again" => Some(Flag::Again),
             _ => None,
         };
         options.flags.extend(flag);
@@ -160,8 +162,10 @@ fn run(options: &Options) -> Result<()> {
     } else {
         options.focus.iter().cloned().collect()
     };
-    let whole = focus.is_empty();
-    let (edge, ordinary) = measure(options, &programs, &Choice { focus, procs: options.procs })?;
+    let whole = focus.is_empty() && !options.has(Flag::Again);
+    let choice = Choice { focus, procs: options.procs };
+    let (edge, ordinary) =
+        if options.has(Flag::Again) { last(options)? } else { measure(options, &programs, &choice)? };
 
     let regressions = known.table.regressions(&edge.outcomes);
     for lost in &regressions {
@@ -209,10 +213,21 @@ fn tell(node: &str, run: &Run) {
     }
 }
 
+/// What the last run in the directory found.
+fn last(options: &Options) -> Result<(Run, Option<Run>)> {
+    let lab = Lab::at(&options.dir)?;
+    let ordinary = specs::report_path(&lab, ORDINARY);
+    let ordinary = ordinary.exists().then(|| specs::outcome(&ordinary)).transpose()?;
+    Ok((specs::outcome(&specs::report_path(&lab, EDGE))?, ordinary))
+}
+
 /// Brings the lab up, runs the specs on the edge and, where that is wanted, on an ordinary node in its place, and takes
 /// the lab down.
 fn measure(options: &Options, programs: &Programs, choice: &Choice) -> Result<(Run, Option<Run>)> {
     Lab::at(&options.dir)?.down()?;
+    for node in [EDGE, ORDINARY] {
+        let _ = fs::remove_file(specs::report_path(&Lab::at(&options.dir)?, node));
+    }
     let upstream = programs.install_upstream(&std::path::absolute(&options.dir)?)?;
     // An ordinary node's first address is its host name, which nobody here can look up. An edge has no such address.
     let by_address = "kube-apiserver=--kubelet-preferred-address-types=InternalIP".to_owned();

@@ -58,8 +58,7 @@ fn argv(choice: &Choice, programs: &Path, kubeconfig: &Path, kubectl: &Path, rep
 /// ginkgo does not run, or leaves no report; the message names the log.
 pub(super) fn run(lab: &Lab, programs: &Path, choice: &Choice, name: &str) -> Result<Run> {
     let logs = lab.dir().join("logs");
-    let (log, report) = (logs.join(format!("specs-{name}.log")), logs.join(format!("specs-{name}.json")));
-    let _ = std::fs::remove_file(&report);
+    let (log, report) = (logs.join(format!("specs-{name}.log")), report_path(lab, name));
     let kubectl = lab.dir().join("cluster/bin/kubectl");
     let words = argv(choice, programs, &lab.kubeconfig(), &kubectl, &report);
     host::progress(&format!("{name}: running the specs, {} at once ({})", choice.procs, log.display()));
@@ -83,8 +82,17 @@ pub(super) fn run(lab: &Lab, programs: &Path, choice: &Choice, name: &str) -> Re
     outcome(&report).with_context(|| format!("{name}: see {}", log.display()))
 }
 
-fn outcome(report: &PathBuf) -> Result<Run> {
-    let text = std::fs::read_to_string(report).context("ginkgo ended without a report")?;
+/// Where ginkgo's report on a node lies, also when the lab is down.
+pub(super) fn report_path(lab: &Lab, name: &str) -> PathBuf {
+    lab.dir().join("logs").join(format!("specs-{name}.json"))
+}
+
+/// What became of the specs by a report.
+///
+/// # Errors
+/// It is not there, or none.
+pub(super) fn outcome(report: &Path) -> Result<Run> {
+    let text = std::fs::read_to_string(report).with_context(|| format!("no report {}", report.display()))?;
     report::read(&text)
 }
 
