@@ -14,6 +14,7 @@ use crate::host;
 
 mod core;
 mod fleet;
+mod kubectl;
 mod sample;
 mod watch;
 
@@ -33,11 +34,15 @@ const fn fleet(name: &'static str, unit: &'static str) -> Figure {
     Figure { name, unit, group: "fleet" }
 }
 
+const fn kubectl(name: &'static str, unit: &'static str) -> Figure {
+    Figure { name, unit, group: "kubectl" }
+}
+
 /// Nodes of the largest fleet.
 const NODES: usize = 10_000;
 
 /// Every figure, in the order of measuring.
-const FIGURES: [Figure; 27] = [
+const FIGURES: [Figure; 36] = [
     core("agent_binary", "MiB"),
     core("cloud_binary", "MiB"),
     core("cloud_rss", "MiB"),
@@ -65,6 +70,15 @@ const FIGURES: [Figure; 27] = [
     fleet("reconnect_10k", "s"),
     fleet("reconnect_10k_rss", "MiB"),
     fleet("api_writes_per_delivery", "1"),
+    kubectl("kubectl_start", "s"),
+    kubectl("logs_first_byte", "s"),
+    kubectl("exec_first_byte", "s"),
+    kubectl("ctr_exec_first_byte", "s"),
+    kubectl("cp_rate", "MiB/s"),
+    kubectl("forward_rate", "MiB/s"),
+    kubectl("stream_memory", "KiB"),
+    kubectl("followers_cpu_cloud", "%"),
+    kubectl("followers_cpu_edge", "%"),
 ];
 
 /// What was asked.
@@ -126,6 +140,9 @@ pub fn main(arguments: &[String]) -> ExitCode {
     if options.want("fleet") {
         let measured = fleet::measure(&options.dir, options.nodes, &wanted, &mut results);
         ended = ended.and(measured);
+    }
+    if options.want("kubectl") {
+        ended = ended.and(kubectl::measure(&options.dir, &wanted, &mut results));
     }
     for figure in &options.wanted {
         print(figure, &mut results, options.json);

@@ -1,5 +1,6 @@
 //! Endpoints of all nodes: opened, kept, left and closed.
 
+mod accept;
 mod endpoint;
 mod judge;
 mod pass;
@@ -9,6 +10,7 @@ mod trust;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsRawFd, RawFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,12 +19,12 @@ use kit::errors::chain;
 use kit::tasks::Group;
 use kit::{Clock, Shutdown};
 use pki::Serving;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::calls::Calls;
 use crate::errors::TunnelError;
 use crate::metrics::Metrics;
+use accept::{Door, bind};
 use endpoint::Endpoint;
 use judge::Judge;
 use trust::Trust;
@@ -35,6 +37,8 @@ const LINGER: Duration = Duration::from_mins(1);
 const ROUND: Duration = Duration::from_mins(1);
 /// The same before the CA was read once.
 const SOON: Duration = Duration::from_secs(2);
+/// After somebody could not be let in: out of descriptors, say.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Where a node is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,6 +91,13 @@ impl<E> std::fmt::Debug for Tunnel<E> {
     }
 }
 
+/// Every node that is served here.
+#[derive(Default)]
+struct Nodes {
+    by_name: BTreeMap<Arc<str>, Arc<Endpoint>>,
+    by_listener: BTreeMap<RawFd, Arc<Endpoint>>,
+}
+
 pub(crate) struct Inner<E> {
     address: IpAddr,
     most: usize,
@@ -96,8 +107,8 @@ pub(crate) struct Inner<E> {
     client: Client,
     clock: Clock,
     metrics: Metrics,
-    nodes: Mutex<BTreeMap<Arc<str>, Arc<Endpoint>>>,
-    listeners: Group,
+    nodes: Mutex<Nodes>,
+    door: Door,
     connections: Group,
     /// What drives requests on links, and joins streams.
     streams: Group,
@@ -123,7 +134,7 @@ impl<E: Edges> Tunnel<E> {
             clock,
             metrics,
             nodes: Mutex::default(),
-            listeners: Group::new("kubelet endpoints", most),
+            door: Door::new().map_err(TunnelError::Door)?,
             connections: Group::new("kubelet connections", MAX_CONNECTIONS),
             streams: Group::new("kubelet streams", MAX_CONNECTIONS.saturating_mul(2)),
         };
@@ -139,11 +150,11 @@ impl<E: Edges> Tunnel<E> {
     /// one unless `only` that will do. `None` where it cannot be served.
     pub fn open(&self, node: &str, before: Option<u16>, only: bool) -> Option<SocketAddr> {
         let mut nodes = self.nodes();
-        if let Some(known) = nodes.get(node) {
+        if let Some(known) = nodes.by_name.get(node) {
             *known.ends.lock().unwrap_or_else(PoisonError::into_inner) = None;
             return Some(known.address).filter(|own| !only || Some(own.port()) == before);
         }
-        if nodes.len() >= self.inner.most {
+        if nodes.by_name.len() >= self.inner.most {
             tracing::warn!(node, most = self.inner.most, "kubectl cannot reach a node: too few descriptors");
             return None;
         }
@@ -157,7 +168,11 @@ impl<E: Edges> Tunnel<E> {
             }
             Some(Err(_)) | None => bind(address(0)),
         };
-        let opened = bound.and_then(|listener| Ok((listener.local_addr()?, listener)));
+        let opened = bound.and_then(|listener| {
+            let address = listener.local_addr()?;
+            self.inner.door.add(&listener)?;
+            Ok((address, listener))
+        });
         let (address, listener) = match opened {
             Ok(opened) => opened,
             Err(error) => {
@@ -170,31 +185,44 @@ impl<E: Edges> Tunnel<E> {
             address,
             calls: Mutex::new(Calls::default()),
             ends: Mutex::new(None),
-            close: tokio::sync::Notify::new(),
+            listener,
         });
-        let accepting = endpoint::run(Arc::clone(&self.inner), Arc::clone(&endpoint), listener);
-        if !self.inner.listeners.spawn(accepting) {
-            // One that was closed a moment ago has not ended yet.
-            return None;
-        }
-        nodes.insert(Arc::clone(&endpoint.node), endpoint);
+        nodes.by_listener.insert(endpoint.listener.as_raw_fd(), Arc::clone(&endpoint));
+        nodes.by_name.insert(Arc::clone(&endpoint.node), endpoint);
         self.inner.metrics.endpoints.inc();
         Some(address)
     }
 
     /// The node is served elsewhere, or nowhere: its endpoint goes in a while.
     pub fn leave(&self, node: &str) {
-        if let Some(endpoint) = self.nodes().get(node) {
+        if let Some(endpoint) = self.nodes().by_name.get(node) {
             let until = self.inner.clock.elapsed().plus(LINGER);
             endpoint.ends.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(until);
         }
     }
 
-    /// Keeps the CA of callers fresh, and closes what has lingered long enough, until shutdown is asked for.
+    /// Lets callers in, keeps their CA fresh, and closes what has lingered long enough, until shutdown is asked for.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), Infallible> {
         tokio::select! {
             () = shutdown.requested() => Ok(()),
+            never = self.accept() => match never {},
             never = self.keep() => match never {},
+        }
+    }
+
+    async fn accept(&self) -> Infallible {
+        loop {
+            let knocked = self.inner.door.knocked().await;
+            let accepted = knocked.and_then(|listeners| {
+                listeners.into_iter().try_for_each(|listener| {
+                    let endpoint = self.nodes().by_listener.get(&listener).cloned();
+                    endpoint.map_or(Ok(()), |endpoint| endpoint::accept(&self.inner, endpoint))
+                })
+            });
+            if let Err(error) = accepted {
+                tracing::warn!(%error, "a caller of a kubelet could not be let in");
+                self.inner.clock.sleep(PAUSE).await;
+            }
         }
     }
 
@@ -212,29 +240,19 @@ impl<E: Edges> Tunnel<E> {
 
     fn close_left(&self) {
         let now = self.inner.clock.elapsed();
-        self.nodes().retain(|_, endpoint| {
+        let Nodes { by_name, by_listener } = &mut *self.nodes();
+        by_name.retain(|_, endpoint| {
             let ends = *endpoint.ends.lock().unwrap_or_else(PoisonError::into_inner);
             let over = ends.is_some_and(|ends| ends <= now);
             if over {
-                endpoint.close.notify_one();
+                by_listener.remove(&endpoint.listener.as_raw_fd());
                 self.inner.metrics.endpoints.dec();
             }
             !over
         });
     }
 
-    fn nodes(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Arc<Endpoint>>> {
+    fn nodes(&self) -> MutexGuard<'_, Nodes> {
         self.inner.nodes.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Listens there, also where connections of a listener before are not quite over.
-fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
-    let socket = match address {
-        SocketAddr::V4(_) => tokio::net::TcpSocket::new_v4(),
-        SocketAddr::V6(_) => tokio::net::TcpSocket::new_v6(),
-    }?;
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(128)
 }

@@ -14,13 +14,13 @@ use crate::world::{EDGE, PATIENCE, World, incompressible, sleeper, web};
 const SLEEP: &str = "command: [sleep, \"1000000\"]";
 
 /// A pod whose container does this.
-fn talker(world: &World, name: &str, script: &str) -> PodSeen {
+pub(crate) fn talker(world: &World, name: &str, script: &str) -> PodSeen {
     world.apply(&sleeper(name, EDGE).replace(SLEEP, &format!("command: [sh, -c, {script:?}]")));
     world.ready(&format!("app={name}"), 1).remove(0)
 }
 
 /// kubectl in the test's namespace, not started.
-fn command(world: &World, words: &[&str]) -> Command {
+pub(crate) fn command(world: &World, words: &[&str]) -> Command {
     let mut all = vec!["-n", &world.namespace];
     all.extend(words);
     world.lab.kubectl_command(&all)
@@ -32,7 +32,7 @@ fn run(world: &World, words: &[&str]) -> Output {
 }
 
 /// What kubectl complains of.
-fn complaint(world: &World, words: &[&str]) -> String {
+pub(crate) fn complaint(world: &World, words: &[&str]) -> String {
     let output = run(world, words);
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success(), "{words:?} succeeded: {}", String::from_utf8_lossy(&output.stdout));
@@ -40,13 +40,13 @@ fn complaint(world: &World, words: &[&str]) -> String {
 }
 
 /// A kubectl that goes on, killed when it goes.
-struct Going {
+pub(crate) struct Going {
     child: Child,
     lines: BufReader<ChildStdout>,
 }
 
 impl Going {
-    fn start(world: &World, words: &[&str]) -> Self {
+    pub(crate) fn start(world: &World, words: &[&str]) -> Self {
         let mut command = command(world, words);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
@@ -54,7 +54,7 @@ impl Going {
         Self { child, lines }
     }
 
-    fn line(&mut self) -> String {
+    pub(crate) fn line(&mut self) -> String {
         let mut line = String::new();
         self.lines.read_line(&mut line).unwrap();
         line.trim_end().to_owned()
@@ -65,12 +65,30 @@ impl Going {
     }
 
     /// Waits until it ends by itself; answers its status, and what else it said.
-    fn end(mut self) -> (Option<i32>, String) {
+    pub(crate) fn end(mut self) -> (Option<i32>, String) {
         drop(self.child.stdin.take());
         let mut told = String::new();
         self.lines.read_to_string(&mut told).unwrap();
         self.child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
         (self.child.wait().unwrap().code(), told)
+    }
+}
+
+impl Going {
+    /// `kubectl proxy`: the API server without a login, on a port of loopback that it says first.
+    pub(crate) fn start_proxy(world: &World) -> Self {
+        Self::start(world, &["proxy", "--port=0"])
+    }
+
+    /// Waits until something came.
+    pub(crate) fn fill(&mut self) {
+        assert!(!self.lines.fill_buf().unwrap().is_empty());
+    }
+
+    /// Reads and forgets until it ends, however it does.
+    pub(crate) fn drain_to_the_end(mut self) {
+        std::io::copy(&mut self.lines, &mut std::io::sink()).unwrap();
+        self.child.wait().unwrap();
     }
 }
 

@@ -36,5 +36,6 @@ mod security;
 mod server;
 mod shaped;
 mod sidecars;
+mod streams;
 mod watching;
 mod world;

@@ -1,21 +1,18 @@
-//! The endpoint of one node: accepts, finds out where the node is, and serves or passes on.
+//! The endpoint of one node: lets callers in, finds out where the node is, and serves or passes on.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kit::Elapsed;
 use tokio::io::copy_bidirectional_with_sizes;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Notify;
+use tokio::net::TcpStream;
 
 use super::{Edges, Inner, Whereabouts, serve};
 use crate::calls::{Calls, Full};
 
 /// How long a caller waits for a node that is between two sessions.
 const PATIENCE: Duration = Duration::from_secs(6);
-/// After a failed accept.
-const PAUSE: Duration = Duration::from_millis(100);
 /// Bytes under way in one direction of a connection that is passed on.
 const PASSING: usize = 16 << 10;
 
@@ -27,8 +24,8 @@ pub(super) struct Endpoint {
     pub(super) calls: Mutex<Calls>,
     /// Where set, the node is served elsewhere, and this ends then.
     pub(super) ends: Mutex<Option<Elapsed>>,
-    /// Ends it now.
-    pub(super) close: Notify,
+    /// Closed with the last of this.
+    pub(super) listener: TcpListener,
 }
 
 /// A call under way; it ends when this goes.
@@ -59,32 +56,21 @@ impl Drop for Running {
     }
 }
 
-/// Accepts until the endpoint is closed.
-pub(super) async fn run<E: Edges>(inner: Arc<Inner<E>>, endpoint: Arc<Endpoint>, listener: TcpListener) {
-    loop {
-        let accepted = tokio::select! {
-            () = endpoint.close.notified() => return,
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
-            Ok((stream, peer)) => {
-                let started = inner.connections.spawn(connected(
-                    Arc::clone(&inner),
-                    Arc::clone(&endpoint),
-                    stream,
-                    peer,
-                ));
-                if !started {
-                    tracing::warn!(%peer, node = &*endpoint.node, "a caller was turned away: too many connections");
-                }
-            }
-            // Out of descriptors, or the peer went before we looked.
-            Err(error) => {
-                tracing::warn!(%error, node = &*endpoint.node, "could not accept a caller");
-                inner.clock.sleep(PAUSE).await;
-            }
-        }
+/// Lets one caller in, where one waits.
+pub(super) fn accept<E: Edges>(inner: &Arc<Inner<E>>, endpoint: Arc<Endpoint>) -> std::io::Result<()> {
+    let (stream, peer) = match endpoint.listener.accept() {
+        Ok(accepted) => accepted,
+        // Whoever waited has gone.
+        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    stream.set_nonblocking(true)?;
+    let stream = TcpStream::from_std(stream)?;
+    let node = Arc::clone(&endpoint.node);
+    if !inner.connections.spawn(connected(Arc::clone(inner), endpoint, stream, peer)) {
+        tracing::warn!(%peer, node = &*node, "a caller was turned away: too many connections");
     }
+    Ok(())
 }
 
 async fn connected<E: Edges>(

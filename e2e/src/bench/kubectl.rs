@@ -1,0 +1,236 @@
+//! What kubectl takes on an edge: to the first byte, by the gigabyte, and by the hundred.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+
+use super::Results;
+use super::sample::{MIB, Used, rss_mib};
+use crate::{Edge, Lab, UpOptions, host};
+
+const EDGE: &str = "edge-1";
+const POD: &str = "works";
+const PATIENCE: Duration = Duration::from_mins(5);
+const RUNS: usize = 7;
+/// Runs of what takes long.
+const LONG_RUNS: usize = 3;
+/// Bytes of what is copied and forwarded.
+const GIB: u64 = 1 << 30;
+/// Streams open at once.
+const FOLLOWERS: u16 = 100;
+/// How long the processors are watched while logs are followed.
+const WINDOW: Duration = Duration::from_secs(30);
+
+/// Measures what is wanted.
+pub(super) fn measure(dir: &Path, wanted: &dyn Fn(&str) -> bool, results: &mut Results) -> Result<()> {
+    let any = |names: &[&str]| names.iter().any(|name| wanted(name));
+    Lab::at(dir)?.down()?;
+    let lab = Lab::up(dir, &UpOptions { edges: Some(1), stock: true, ..UpOptions::default() })?;
+    let bench = Bench { edge: lab.edge(EDGE), lab };
+    bench.lab.apply(include_str!("kubectl/works.yaml"))?;
+    bench.lab.wait_ready("default", "app=works", 1, PATIENCE)?;
+    let first = ["kubectl_start", "logs_first_byte", "exec_first_byte", "ctr_exec_first_byte"];
+    if any(&first) {
+        results.measure(&first, |results| bench.first_bytes(results));
+    }
+    if any(&["cp_rate"]) {
+        results.measure(&["cp_rate"], |results| bench.copy(results));
+    }
+    if any(&["forward_rate"]) {
+        results.measure(&["forward_rate"], |results| bench.forward(results));
+    }
+    let many = ["stream_memory", "followers_cpu_cloud", "followers_cpu_edge"];
+    if any(&many) {
+        results.measure(&many, |results| bench.followers(results));
+    }
+    bench.lab.down()
+}
+
+struct Bench {
+    lab: Lab,
+    edge: Edge,
+}
+
+/// Ends with its holder.
+struct Going(Child);
+
+impl Drop for Going {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Bench {
+    /// The two that carry the streams: cloudcore and edgecore.
+    fn pids(&self) -> Result<[i32; 2]> {
+        let cloud = self.lab.clouds().into_iter().next().context("no cloudcore")?;
+        Ok([cloud.process.context("cloudcore does not run")?.pid, self.edge.edgecore()?.pid])
+    }
+
+    fn memory(&self, key: &str) -> Result<[f64; 2]> {
+        let [cloud, edge] = self.pids()?;
+        Ok([rss_mib(cloud, key)?, rss_mib(edge, key)?])
+    }
+
+    fn say_memory(&self, when: &str) -> Result<()> {
+        let ([cloud, edge], [most_cloud, most_edge]) = (self.memory("VmRSS")?, self.memory("VmHWM")?);
+        host::progress(&format!(
+            "  {when}: cloudcore {cloud:.1} MiB (at most {most_cloud:.1}), edgecore {edge:.1} MiB (at most {most_edge:.1})"
+        ));
+        Ok(())
+    }
+
+    fn first_bytes(&self, results: &mut Results) -> Result<()> {
+        let container = self.edge.containers()?.into_iter().next().context("no container")?.id;
+        for run in 0..RUNS {
+            let mut version = self.lab.kubectl_command(&["version", "--client"]);
+            results.add("kubectl_start", first_byte(&mut version)?);
+            results.add("logs_first_byte", first_byte(&mut self.lab.kubectl_command(&["logs", POD]))?);
+            let mut exec = self.lab.kubectl_command(&["exec", POD, "--", "echo", "here"]);
+            results.add("exec_first_byte", first_byte(&mut exec)?);
+            let id = format!("bench-{run}");
+            let direct =
+                ["ctr", "-n", "k8s.io", "tasks", "exec", "--exec-id", &id, &container, "echo", "here"];
+            results.add("ctr_exec_first_byte", first_byte(&mut self.edge.command(&direct)?)?);
+        }
+        Ok(())
+    }
+
+    /// Into memory, so that no disk is measured.
+    fn copy(&self, results: &mut Results) -> Result<()> {
+        let file = self.lab.dir().join("gibibyte");
+        std::fs::File::create(&file)?.set_len(GIB)?;
+        self.say_memory("before")?;
+        for _ in 0..LONG_RUNS {
+            let started = host::now();
+            let from = file.to_str().context("a path of text")?;
+            self.lab.kubectl(&["cp", from, &format!("{POD}:/memory/file")])?;
+            results.add("cp_rate", rate(started.elapsed()));
+            let length = self.lab.kubectl(&["exec", POD, "--", "stat", "-c", "%s", "/memory/file"])?;
+            ensure!(length.trim() == GIB.to_string(), "{length} bytes came");
+            self.lab.kubectl(&["exec", POD, "--", "rm", "/memory/file"])?;
+            self.say_memory("after")?;
+        }
+        Ok(std::fs::remove_file(&file)?)
+    }
+
+    fn forward(&self, results: &mut Results) -> Result<()> {
+        self.lab.kubectl(&["exec", POD, "--", "truncate", "-s", &GIB.to_string(), "/memory/file"])?;
+        let words = ["port-forward", &format!("pod/{POD}"), ":8080"];
+        let (_forwarding, port) = self.listening(&words, "Forwarding from 127.0.0.1:")?;
+        self.say_memory("before")?;
+        for _ in 0..LONG_RUNS {
+            let started = host::now();
+            let url = format!("http://127.0.0.1:{port}/file");
+            let got = host::finish(Command::new("curl").args([
+                "-sf",
+                "-o",
+                "/dev/null",
+                "-w",
+                "%{size_download}",
+                &url,
+            ]))?;
+            ensure!(got == GIB.to_string(), "{got} bytes came");
+            results.add("forward_rate", rate(started.elapsed()));
+            self.say_memory("after")?;
+        }
+        self.lab.kubectl(&["exec", POD, "--", "rm", "/memory/file"])?;
+        Ok(())
+    }
+
+    /// A kubectl that listens, and the port that it says.
+    fn listening(&self, words: &[&str], before: &str) -> Result<(Going, String)> {
+        let mut child = self.lab.kubectl_command(words).stdout(Stdio::piped()).spawn()?;
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().context("no output")?).read_line(&mut line)?;
+        let port = line.strip_prefix(before).context(line.clone())?;
+        let port = port.chars().take_while(char::is_ascii_digit).collect();
+        Ok((Going(child), port))
+    }
+
+    /// A hundred followers of one log that has ten lines a second: what they keep, and what they cost.
+    fn followers(&self, results: &mut Results) -> Result<()> {
+        let (_proxy, port) = self.listening(&["proxy", "--port=0"], "Starting to serve on 127.0.0.1:")?;
+        // Once beforehand: what the first stream sets up is not the streams'.
+        let path = "/api/v1/namespaces/default/pods/works/log?follow=true&tailLines=1";
+        let open = || -> Result<TcpStream> {
+            let mut stream = TcpStream::connect(format!("127.0.0.1:{port}"))?;
+            stream.set_read_timeout(Some(PATIENCE))?;
+            write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
+            let mut first = [0];
+            stream.read_exact(&mut first)?;
+            Ok(stream)
+        };
+        drop((0..FOLLOWERS).map(|_| open()).collect::<Result<Vec<_>>>()?);
+        for _ in 0..LONG_RUNS {
+            self.until_no_call()?;
+            let before = self.memory("VmRSS")?;
+            let streams = (0..FOLLOWERS).map(|_| open()).collect::<Result<Vec<_>>>()?;
+            let readers: Vec<_> = streams.into_iter().map(Reader::start).collect::<Result<_>>()?;
+            let [cloud, edge] = self.pids()?;
+            let used = [cloud, edge].map(|pid| Used::by(&[pid]));
+            // The figure is over a window.
+            std::thread::sleep(WINDOW);
+            let cpu = |pid, since: Used| (Used::by(&[pid]).cpu - since.cpu) * 100.0 / WINDOW.as_secs_f64();
+            results.add("followers_cpu_cloud", cpu(cloud, used[0]));
+            results.add("followers_cpu_edge", cpu(edge, used[1]));
+            let after = self.memory("VmRSS")?;
+            let each = [0, 1].map(|side| (after[side] - before[side]) * 1024.0 / f64::from(FOLLOWERS));
+            host::progress(&format!("  a stream: cloudcore {:.1} KiB, edgecore {:.1} KiB", each[0], each[1]));
+            results.add("stream_memory", each[0].max(each[1]));
+            let lines: u64 = readers.into_iter().map(Reader::stop).sum();
+            ensure!(lines >= u64::from(FOLLOWERS) * WINDOW.as_secs() * 5, "only {lines} lines came");
+        }
+        Ok(())
+    }
+
+    fn until_no_call(&self) -> Result<()> {
+        self.lab.wait("no call is under way", PATIENCE, || {
+            Ok(self.lab.metrics(1)?.count("skerry_kubelet_calls_active", &[]) == 0)
+        })
+    }
+}
+
+/// Reads a followed log, and counts its lines.
+struct Reader {
+    stream: TcpStream,
+    thread: std::thread::JoinHandle<u64>,
+}
+
+impl Reader {
+    fn start(stream: TcpStream) -> Result<Self> {
+        let mut reading = stream.try_clone()?;
+        let thread = std::thread::spawn(move || {
+            let (mut lines, mut chunk) = (0, [0; 4096]);
+            while let Ok(length @ 1..) = reading.read(&mut chunk) {
+                lines += chunk.iter().take(length).map(|byte| u64::from(*byte == b'\n')).sum::<u64>();
+            }
+            lines
+        });
+        Ok(Self { stream, thread })
+    }
+
+    fn stop(self) -> u64 {
+        let _ = self.stream.shutdown(std::net::Shutdown::Both);
+        self.thread.join().unwrap_or_default()
+    }
+}
+
+/// Seconds from the start of the process to the first byte on its standard output.
+fn first_byte(command: &mut Command) -> Result<f64> {
+    let started: Instant = host::now();
+    let mut child = Going(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?);
+    let mut byte = [0];
+    child.0.stdout.take().context("no output")?.read_exact(&mut byte).context("it said nothing")?;
+    Ok(started.elapsed().as_secs_f64())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a gibibyte is far below 2^52")]
+fn rate(taken: Duration) -> f64 {
+    GIB as f64 / MIB / taken.as_secs_f64()
+}
