@@ -61,12 +61,23 @@ impl Edge {
     /// As for [`Self::add`].
     pub fn add_with(&self, disk_mib: u32) -> Result<()> {
         names::check_edge_name(&self.name)?;
-        self.create(disk_mib)?;
+        self.create(disk_mib, false)?;
+        self.ensure_ready()
+    }
+
+    /// Makes a node of the same kind without our agent, and returns when its containerd answers. Whoever wants another
+    /// agent on it starts that.
+    ///
+    /// # Errors
+    /// As for [`Self::add`].
+    pub fn add_bare(&self) -> Result<()> {
+        names::check_edge_name(&self.name)?;
+        self.create(DISK_MIB, true)?;
         self.ensure_ready()
     }
 
     /// Gives it a number, a disk and the host's end of its wire.
-    fn create(&self, disk_mib: u32) -> Result<()> {
+    fn create(&self, disk_mib: u32, bare: bool) -> Result<()> {
         self.lab.state()?;
         // A number must not be given twice.
         let _alone = self.lab.lock(Hold::Alone)?;
@@ -86,6 +97,7 @@ impl Edge {
             relay: None,
             boot: None,
             boots: 0,
+            bare,
             joined: false,
             images: Vec::new(),
         })
@@ -99,16 +111,17 @@ impl Edge {
         names::check_edge_name(&self.name)?;
         if !self.home().join("edge.json").exists() {
             host::progress(&format!("{}: adding", self.name));
-            self.create(DISK_MIB)?;
+            self.create(DISK_MIB, false)?;
         }
         let lab = self.lab.state()?;
         wire::create_host_side(&lab.lab, self.state()?.index)?;
         self.heal()?;
         self.power_on()?;
-        if lab.bare {
+        let known = self.state()?;
+        if lab.bare || known.bare {
             return Ok(());
         }
-        if !self.state()?.joined {
+        if !known.joined {
             self.join()?;
         }
         self.start()?;

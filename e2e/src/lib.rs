@@ -20,6 +20,7 @@ pub mod cgroup;
 pub mod cli;
 pub mod cloud;
 pub mod cluster;
+pub mod conformance;
 pub mod containerd;
 pub mod cri;
 pub mod demo;

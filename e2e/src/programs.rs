@@ -46,7 +46,10 @@ impl Programs {
     }
 
     /// Builds what is other people's, or finds it in the cache: `function` is one of `hack/lib/bootstrap.sh`.
-    fn built(&self, function: &str) -> Result<PathBuf> {
+    ///
+    /// # Errors
+    /// It does not build; the reason went to stderr.
+    pub(crate) fn built(&self, function: &str) -> Result<PathBuf> {
         let script = format!(". \"$0\"/hack/lib/bootstrap.sh && {function}");
         let mut command = std::process::Command::new("bash");
         command.args(["-euo", "pipefail", "-c", &script]).arg(&self.root);
@@ -91,6 +94,25 @@ impl Programs {
             }
         }
         Ok(())
+    }
+
+    /// Copies what an ordinary node runs, and the images of upstream's specs; returns the folder with the specs.
+    ///
+    /// # Errors
+    /// Something cannot be built or copied.
+    pub fn install_upstream(&self, dir: &Path) -> Result<PathBuf> {
+        let programs = self.built("build_upstream")?;
+        for folder in ["bin", "images"] {
+            fs::create_dir_all(dir.join(folder))?;
+        }
+        for name in ["kubelet", "kube-proxy"] {
+            place(&programs.join(name), &dir.join("bin").join(name))?;
+        }
+        for entry in fs::read_dir(self.built("build_upstream_images")?)? {
+            let image = entry?;
+            place(&image.path(), &dir.join("images").join(image.file_name()))?;
+        }
+        Ok(programs)
     }
 
     /// Copies cloudcore, edgecore, the control plane and cloudcore's permissions.

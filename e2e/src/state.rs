@@ -96,6 +96,9 @@ pub struct EdgeState {
     pub boot: Option<Boot>,
     /// How often it was powered on.
     pub boots: u32,
+    /// Whether it is a node without our agent.
+    #[serde(default)]
+    pub bare: bool,
     /// Whether it has joined: its certificate is on its disk.
     pub joined: bool,
     /// Archives imported into its containerd, as `file name:length:modification time`.

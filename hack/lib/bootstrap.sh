@@ -4,6 +4,8 @@
 #   build_cluster        prints the path of the control-plane program
 #   build_containerd     prints the directory with containerd 2.2, its shim and ctr
 #   build_pause          prints the path of the static pause program
+#   build_upstream       prints the directory with upstream's specs, kubelet and kube-proxy
+#   build_upstream_images  prints the directory with the images that the specs ask for
 #
 # Progress goes to stderr. Builds of other people's software are kept under $SKERRY_CACHE, named by
 # the hash of what they are made from, made under a lock and moved into place when complete.
@@ -183,3 +185,15 @@ make_pause() {
   gcc -Os -Wall -Werror -static -s -o "$1/pause" "$SKERRY_ROOT/hack/images/pause.c"
 }
 build_pause() { printf '%s/pause\n' "$(cached pause "$(content_key "$SKERRY_ROOT/hack/images/pause.c")" make_pause)"; }
+
+make_upstream() {
+  say "building upstream's specs and kubelet (10 minutes beside a control plane that is built already, once)"
+  "$SKERRY_ROOT/hack/upstream/build.sh" "$1"
+}
+build_upstream() {
+  local here=$SKERRY_ROOT/hack/upstream
+  cached upstream "$(content_key "$here/build.sh" "$here/go.mod" "$here/go.sum" "$here/tools.go")" make_upstream
+}
+
+make_upstream_images() { "$SKERRY_ROOT/hack/upstream/images.sh" "$(build_upstream)" "$1"; }
+build_upstream_images() { cached upstream-images "$(content_key "$SKERRY_ROOT/hack/upstream")" make_upstream_images; }
