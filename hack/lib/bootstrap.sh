@@ -184,8 +184,9 @@ make_metrics_server() {
   local started=$SECONDS module version
   say "building metrics-server (about 3 minutes, once)"
   (
-    cd "$SKERRY_ROOT/hack/metrics-server" && export CGO_ENABLED=0 GOWORK=off GOFLAGS="-mod=readonly -buildvcs=false"
-    read -r version module < <(go list -m -f '{{.Version}} {{.Dir}}' sigs.k8s.io/metrics-server) &&
+    export CGO_ENABLED=0 GOWORK=off GOFLAGS="-mod=readonly -buildvcs=false"
+    cd "$SKERRY_ROOT/hack/metrics-server" &&
+      read -r version module < <(go list -m -f '{{.Version}} {{.Dir}}' sigs.k8s.io/metrics-server) &&
       nice -n 5 go build -trimpath -ldflags "-s -w -X k8s.io/client-go/pkg/version.gitVersion=$version" \
         -o "$1/metrics-server" sigs.k8s.io/metrics-server/cmd/metrics-server &&
       install -m 644 -t "$1" "$module"/manifests/base/{rbac,service,apiservice,deployment}.yaml
