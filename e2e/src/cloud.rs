@@ -35,18 +35,8 @@ impl Lab {
     pub(crate) fn prepare_cloud(&self, clouds: u32) -> Result<()> {
         let manifest = self.dir().join("manifests/rbac.yaml").display().to_string();
         self.kubectl(&["apply", "-f", &manifest])?;
-        let token = self.kubectl(&["-n", NAMESPACE, "create", "token", "cloudcore", "--duration=8760h"])?;
-        let admin = self.kubectl(&["config", "view", "--raw", "--minify", "--flatten", "-o", "json"])?;
-        let mut kubeconfig: serde_json::Value = serde_json::from_str(&admin)?;
-        kubeconfig["users"] = json!([{"name": "cloudcore", "user": {"token": token.trim()}}]);
-        let cluster = kubeconfig["clusters"][0]["name"].clone();
-        kubeconfig["contexts"] =
-            json!([{"name": "lab", "context": {"cluster": cluster, "user": "cloudcore"}}]);
-        kubeconfig["current-context"] = json!("lab");
         fs::create_dir_all(self.dir().join("clouds"))?;
-        let path = self.dir().join("clouds/kubeconfig");
-        state::write_atomically(&path, &serde_json::to_vec(&kubeconfig)?)?;
-        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+        self.write_kubeconfig(NAMESPACE, "cloudcore", &self.dir().join("clouds/kubeconfig"))?;
         let known = u32::try_from(self.clouds().len())?;
         for _ in known..clouds.max(1) {
             self.add_cloud()?;

@@ -1,13 +1,15 @@
 //! The control plane of a lab: its own (`hack/cluster`), or another one by its kubeconfig; and kubectl.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
+use serde_json::json;
 
 use crate::fleet::SIMULATED;
 use crate::lab::Lab;
-use crate::{host, spawn};
+use crate::{host, spawn, state};
 
 /// Most of a start is the controller manager's own rate limit. What is measured is measured with upstream's.
 const FASTER: [&str; 4] = [
@@ -108,6 +110,23 @@ impl Lab {
         words.extend(args);
         words.extend(["-o", "json"]);
         serde_json::from_str(&self.kubectl(&words)?).context("kubectl's answer is no JSON")
+    }
+
+    /// Writes a kubeconfig with which a program of the host acts as a service account, for a year.
+    ///
+    /// # Errors
+    /// There is no such account, or the file cannot be written.
+    pub fn write_kubeconfig(&self, namespace: &str, account: &str, path: &Path) -> Result<()> {
+        let token = self.kubectl(&["-n", namespace, "create", "token", account, "--duration=8760h"])?;
+        let admin = self.kubectl(&["config", "view", "--raw", "--minify", "--flatten", "-o", "json"])?;
+        let mut kubeconfig: serde_json::Value = serde_json::from_str(&admin)?;
+        kubeconfig["users"] = json!([{"name": account, "user": {"token": token.trim()}}]);
+        let cluster = kubeconfig["clusters"][0]["name"].clone();
+        kubeconfig["contexts"] = json!([{"name": "lab", "context": {"cluster": cluster, "user": account}}]);
+        kubeconfig["current-context"] = json!("lab");
+        state::write_atomically(path, &serde_json::to_vec(&kubeconfig)?)?;
+        fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+        Ok(())
     }
 
     /// Removes what the lab made in a cluster that is not its own. What cannot be removed is said, not an

@@ -10,10 +10,11 @@ use anyhow::{Context, Result, ensure};
 use crate::cgroup::Group;
 use crate::edge::Edge;
 use crate::names::{self, LabId};
+use crate::proc::Process;
 use crate::programs::Programs;
 use crate::state::{self, CloudState, EdgeState, Hold, LabState, Lock, Runtime};
 use crate::status::{Cloud, EdgeStatus, Status};
-use crate::{disk, host, image, registry, wire};
+use crate::{disk, host, image, registry, spawn, wire};
 
 /// A lab by its directory, whether it is up or not.
 #[derive(Debug, Clone)]
@@ -255,6 +256,14 @@ impl Lab {
         Ok(group)
     }
 
+    /// Starts a program on the host, appending its output to `log`; it ends with the lab at the latest.
+    ///
+    /// # Errors
+    /// As for [`spawn::daemon`].
+    pub fn daemon(&self, argv: &[String], log: &Path) -> Result<Process> {
+        spawn::daemon(argv, &[], log, &self.host_group()?.entrances(None))
+    }
+
     pub(crate) fn lock(&self, hold: Hold) -> Result<Lock> {
         state::lock(&self.dir.join("lock"), hold)
     }
@@ -275,7 +284,7 @@ impl Lab {
 
 fn edge_status(lab: &LabId, edge: &Edge, known: &EdgeState) -> EdgeStatus {
     let boot = known.boot.as_ref().filter(|boot| boot.init.alive());
-    let pid = |process: Option<crate::proc::Process>| process.filter(|one| one.alive()).map(|one| one.pid);
+    let pid = |process: Option<Process>| process.filter(|one| one.alive()).map(|one| one.pid);
     EdgeStatus {
         name: known.name.clone(),
         pid: pid(boot.and_then(|boot| boot.edgecore)),

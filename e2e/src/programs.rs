@@ -130,6 +130,20 @@ impl Programs {
         let text = fs::read(&rbac).with_context(|| format!("cannot read {}", rbac.display()))?;
         state::write_atomically(&manifests.join("rbac.yaml"), &text)
     }
+
+    /// Copies metrics-server to `bin/` and its own manifests to `manifests/metrics-server/`; returns that folder.
+    ///
+    /// # Errors
+    /// It cannot be built or copied.
+    pub fn install_metrics_server(&self, dir: &Path) -> Result<PathBuf> {
+        let (from, to) = (self.built("build_metrics_server")?, dir.join("manifests/metrics-server"));
+        fs::create_dir_all(&to)?;
+        place(&from.join("metrics-server"), &dir.join("bin/metrics-server"))?;
+        for name in ["rbac.yaml", "service.yaml", "apiservice.yaml", "deployment.yaml"] {
+            place(&from.join(name), &to.join(name))?;
+        }
+        Ok(to)
+    }
 }
 
 /// Puts a program where it is wanted, also over one that runs: that one goes on with the old file.

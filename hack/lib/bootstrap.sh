@@ -3,6 +3,7 @@
 #   bootstrap            installs what a bare Debian machine lacks (0.1 s when nothing does)
 #   build_cluster        prints the path of the control-plane program
 #   build_containerd     prints the directory with containerd 2.2, its shim and ctr
+#   build_metrics_server prints the directory with metrics-server and its own manifests
 #   build_pause          prints the path of the static pause program
 #   build_upstream       prints the directory with upstream's specs, kubelet and kube-proxy
 #   build_upstream_images  prints the directory with the images that the specs ask for
@@ -180,6 +181,23 @@ make_containerd() {
   done
 }
 build_containerd() { cached containerd "$(content_key "$SKERRY_ROOT/hack/containerd")" make_containerd; }
+
+make_metrics_server() {
+  local started=$SECONDS module version
+  say "building metrics-server (about 3 minutes, once)"
+  (
+    export CGO_ENABLED=0 GOWORK=off GOFLAGS="-mod=readonly -buildvcs=false"
+    cd "$SKERRY_ROOT/hack/metrics-server" &&
+      read -r version module < <(go list -m -f '{{.Version}} {{.Dir}}' sigs.k8s.io/metrics-server) &&
+      nice -n 5 go build -trimpath -ldflags "-s -w -X k8s.io/client-go/pkg/version.gitVersion=$version" \
+        -o "$1/metrics-server" sigs.k8s.io/metrics-server/cmd/metrics-server &&
+      install -m 644 -t "$1" "$module"/manifests/base/{rbac,service,apiservice,deployment}.yaml
+  ) || return 1
+  say "  metrics-server after $((SECONDS - started)) s"
+}
+build_metrics_server() {
+  cached metrics-server "$(content_key "$SKERRY_ROOT/hack/metrics-server")" make_metrics_server
+}
 
 make_pause() {
   gcc -Os -Wall -Werror -static -s -o "$1/pause" "$SKERRY_ROOT/hack/images/pause.c"

@@ -39,5 +39,6 @@ mod server;
 mod shaped;
 mod sidecars;
 mod streams;
+mod top;
 mod watching;
 mod world;
