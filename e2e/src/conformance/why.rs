@@ -10,7 +10,11 @@ pub(super) fn of(message: &str, output: &str) -> String {
         (Some(refused), _) => format!("not honoured: {refused}"),
         (None, []) => "no reason given".to_owned(),
         // These say nothing without what follows them.
-        (None, [first, ..]) if *first == "Expected" || first.contains("Timed out after") => lines.join(" "),
+        (None, [first, ..]) if *first == "Expected" || first.contains("Timed out after") => {
+            // A whole object says nothing either.
+            let told: Vec<&str> = lines.iter().copied().take_while(|line| !line.starts_with("<*")).collect();
+            told.join(" ")
+        }
         (None, [first, ..]) => (*first).to_owned(),
     };
     shorten(&steady(&told))
@@ -90,7 +94,8 @@ mod tests {
     fn the_first_line_counts() {
         assert_eq!(of("\n  wait for pod failed\nmore", ""), "wait for pod failed");
         assert_eq!(of("", ""), "no reason given");
-        assert_eq!(of("Timed out after 5.000s.\nPod is Pending", ""), "Timed out after 5s Pod is Pending");
+        let dumped = "Timed out after 5.000s.\nPod is Pending, got\n    <*v1.Pod | 0x1>: metadata";
+        assert_eq!(of(dumped, ""), "Timed out after 5s Pod is Pending, got");
     }
 
     #[test]
