@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -55,8 +55,8 @@ struct Bench {
     edge: Edge,
 }
 
-/// Ends with its holder.
-struct Going(Child);
+/// Ends with its holder. What it says is kept open: a kubectl that cannot say more ends.
+struct Going(Child, Option<BufReader<ChildStdout>>);
 
 impl Drop for Going {
     fn drop(&mut self) {
@@ -147,10 +147,11 @@ impl Bench {
     fn listening(&self, words: &[&str], before: &str) -> Result<(Going, String)> {
         let mut child = self.lab.kubectl_command(words).stdout(Stdio::piped()).spawn()?;
         let mut line = String::new();
-        BufReader::new(child.stdout.take().context("no output")?).read_line(&mut line)?;
+        let mut said = BufReader::new(child.stdout.take().context("no output")?);
+        said.read_line(&mut line)?;
         let port = line.strip_prefix(before).context(line.clone())?;
         let port = port.chars().take_while(char::is_ascii_digit).collect();
-        Ok((Going(child), port))
+        Ok((Going(child, Some(said)), port))
     }
 
     /// A hundred followers of one log that has ten lines a second: what they keep, and what they cost.
@@ -224,7 +225,7 @@ impl Reader {
 /// Seconds from the start of the process to the first byte on its standard output.
 fn first_byte(command: &mut Command) -> Result<f64> {
     let started: Instant = host::now();
-    let mut child = Going(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?);
+    let mut child = Going(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?, None);
     let mut byte = [0];
     child.0.stdout.take().context("no output")?.read_exact(&mut byte).context("it said nothing")?;
     Ok(started.elapsed().as_secs_f64())
