@@ -56,12 +56,15 @@ struct Bench {
 }
 
 /// Ends with its holder. What it says is kept open: a kubectl that cannot say more ends.
-struct Going(Child, Option<BufReader<ChildStdout>>);
+struct Going {
+    child: Child,
+    _said: Option<BufReader<ChildStdout>>,
+}
 
 impl Drop for Going {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -151,7 +154,7 @@ impl Bench {
         said.read_line(&mut line)?;
         let port = line.strip_prefix(before).context(line.clone())?;
         let port = port.chars().take_while(char::is_ascii_digit).collect();
-        Ok((Going(child, Some(said)), port))
+        Ok((Going { child, _said: Some(said) }, port))
     }
 
     /// A hundred followers of one log that has ten lines a second: what they keep, and what they cost.
@@ -225,9 +228,10 @@ impl Reader {
 /// Seconds from the start of the process to the first byte on its standard output.
 fn first_byte(command: &mut Command) -> Result<f64> {
     let started: Instant = host::now();
-    let mut child = Going(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?, None);
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+    let mut going = Going { child, _said: None };
     let mut byte = [0];
-    child.0.stdout.take().context("no output")?.read_exact(&mut byte).context("it said nothing")?;
+    going.child.stdout.take().context("no output")?.read_exact(&mut byte).context("it said nothing")?;
     Ok(started.elapsed().as_secs_f64())
 }
 
