@@ -172,10 +172,15 @@ fn run(options: &Options) -> Result<()> {
         host::progress(&format!("passed once and does not now: {} ({})", lost.spec, lost.why));
     }
     let lost = regressions.len();
+    let ran: BTreeSet<&str> = edge.outcomes.iter().map(|outcome| outcome.spec.as_str()).collect();
     if whole && edge.cut.is_none() {
-        // A spec that upstream dropped is no longer one of M.
-        known.table.rows.retain(|spec, _| edge.outcomes.iter().any(|one| one.spec == *spec));
+        // A spec that upstream dropped is no longer one of M; that it is gone is said.
+        for (spec, _) in known.table.rows.extract_if(.., |spec, _| !ran.contains(spec.as_str())) {
+            host::progress(&format!("no longer among upstream's specs: {spec}"));
+        }
     }
+    let missing =
+        known.quick.iter().filter(|spec| options.has(Flag::Quick) && !ran.contains(spec.as_str())).count();
     known.table.enter_edge(&edge.outcomes);
     known.table.enter_ordinary(ordinary.as_ref().map_or(&[][..], |run| &run.outcomes));
     tell(EDGE, &edge);
@@ -192,6 +197,7 @@ fn run(options: &Options) -> Result<()> {
         !cut(&edge) && !ordinary.as_ref().is_some_and(cut),
         "a run was cut, so the numbers are not those of a whole one"
     );
+    ensure!(missing == 0, "{missing} specs of {QUICK} were not run");
     // What was lost must not become what is expected.
     ensure!(lost == 0, "{lost} specs passed once and do not now; nothing was written");
     if options.has(Flag::Write) {

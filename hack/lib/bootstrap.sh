@@ -214,4 +214,7 @@ build_upstream() {
 }
 
 make_upstream_images() { "$SKERRY_ROOT/hack/upstream/images.sh" "$(build_upstream)" "$1"; }
-build_upstream_images() { cached upstream-images "$(content_key "$SKERRY_ROOT/hack/upstream")" make_upstream_images; }
+build_upstream_images() {
+  local here=$SKERRY_ROOT/hack/upstream
+  cached upstream-images "$(content_key "$here"/{build.sh,images.sh,sh.c,go.mod,go.sum,tools.go})" make_upstream_images
+}
