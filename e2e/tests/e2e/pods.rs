@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use serde_json::Value;
 use skerry_e2e::view::{PodSeen, condition};
 
-use crate::world::{EDGE, World};
+use crate::world::{EDGE, World, sleeper};
 
 fn exec(world: &World, pod: &PodSeen, container: &str, script: &str) -> Result<String> {
     world.edge.exec_in(&pod.containers[container], &["sh", "-c", script])
@@ -110,6 +110,24 @@ fn files_change_in_place_and_optional_ones_may_be_absent() {
         Ok(exec(&world, &pod, "main", "cat /down/labels")?.contains("extra=\"yes\""))
     });
     assert_eq!(world.pod("everyday").unwrap().life(), life);
+}
+
+#[test]
+fn what_is_optional_comes_and_goes_with_its_object() {
+    let world = World::new("optional");
+    world.kubectl(&["create", "configmap", "goes", "--from-literal=file=one"]).unwrap();
+    world.apply(&sleeper("reads", EDGE).replace(
+        "command: [sleep, \"1000000\"]",
+        "command: [sleep, \"1000000\"]\n    volumeMounts: [{name: goes, mountPath: /goes}, {name: comes, mountPath: /comes}]\n  \
+         volumes:\n  - {name: goes, configMap: {name: goes, optional: true}}\n  - {name: comes, secret: {secretName: comes, optional: true}}",
+    ));
+    let life = world.ready("app=reads", 1).remove(0).life();
+    let files = || world.kubectl(&["exec", "reads", "--", "ls", "/goes", "/comes"]);
+    assert_eq!(files().unwrap(), "/comes:\n\n/goes:\nfile\n");
+    world.kubectl(&["delete", "configmap", "goes"]).unwrap();
+    world.kubectl(&["create", "secret", "generic", "comes", "--from-literal=file=two"]).unwrap();
+    world.wait("one gone, the other there", || Ok(files()? == "/comes:\nfile\n\n/goes:\n"));
+    assert_eq!(world.pod("reads").unwrap().life(), life);
 }
 
 #[test]

@@ -246,6 +246,8 @@ pub struct SandboxSpec {
     pub run_as_user: Option<i64>,
     /// Group the pause process runs as.
     pub run_as_group: Option<i64>,
+    /// SELinux context of the pod; `None` leaves it to the runtime.
+    pub selinux: Option<SeLinux>,
     /// Seccomp profile of the pause process.
     pub seccomp: Seccomp,
     /// cgroup that all of the pod lives in, relative to the root of the hierarchy.
@@ -275,6 +277,21 @@ pub struct Mount {
     pub readonly: bool,
     /// Propagation.
     pub propagation: Propagation,
+    /// Where the node has SELinux, its files get the container's label: they are the pod's alone.
+    pub relabel: bool,
+}
+
+/// An SELinux context; empty parts are the runtime's to choose. Where the node has no SELinux it means nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SeLinux {
+    /// User.
+    pub user: String,
+    /// Role.
+    pub role: String,
+    /// Type.
+    pub kind: String,
+    /// Level.
+    pub level: String,
 }
 
 /// cgroup numbers.
@@ -315,6 +332,8 @@ pub struct Security {
     pub drop_capabilities: Vec<String>,
     /// Seccomp profile.
     pub seccomp: Seccomp,
+    /// SELinux context; `None` leaves it to the runtime.
+    pub selinux: Option<SeLinux>,
     /// Paths to hide; empty means the defaults.
     pub masked_paths: Vec<String>,
     /// Paths to make read only; empty means the defaults.

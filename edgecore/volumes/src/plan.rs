@@ -113,7 +113,7 @@ impl Planner<'_> {
 
     fn config_map(&self, source: &ConfigMapProjection, audience: &Audience) -> Result<Payload, Problem> {
         let optional = source.optional == Some(true);
-        let entries = match self.sources.config_maps.get(&source.name) {
+        let entries = match self.sources.config_map(&source.name, optional) {
             Some(object) => payload::config_map_entries(object),
             None if optional => Entries::new(),
             None => return Err(Problem::missing(format!("configmap {:?} not found", source.name))),
@@ -125,8 +125,8 @@ impl Planner<'_> {
 
     fn secret(&self, source: &SecretProjection, audience: &Audience) -> Result<Payload, Problem> {
         let optional = source.optional == Some(true);
-        let entries = match self.sources.secrets.get(&source.name) {
-            Some(object) => payload::secret_entries(&object.0),
+        let entries = match self.sources.secret(&source.name, optional) {
+            Some(object) => payload::secret_entries(object),
             None if optional => Entries::new(),
             None => return Err(Problem::missing(format!("secret {:?} not found", source.name))),
         };

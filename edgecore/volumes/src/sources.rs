@@ -51,10 +51,28 @@ pub struct Sources {
     pub config_maps: BTreeMap<String, ConfigMap>,
     /// Secrets by name.
     pub secrets: BTreeMap<String, Masked<Secret>>,
+    /// ConfigMaps of the above that the cluster has deleted, and this node kept since pods still name them.
+    pub deleted_config_maps: BTreeSet<String>,
+    /// Secrets of the above, likewise.
+    pub deleted_secrets: BTreeSet<String>,
     /// Tokens.
     pub tokens: BTreeMap<TokenWant, Masked<String>>,
     /// Why the cloud gave no token, where it said so.
     pub refusals: BTreeMap<TokenWant, String>,
+}
+
+impl Sources {
+    /// A ConfigMap. One that was deleted still counts where the pod cannot do without it, so that it starts again, and is
+    /// absent where it may be.
+    pub fn config_map(&self, name: &str, optional: bool) -> Option<&ConfigMap> {
+        self.config_maps.get(name).filter(|_| !(optional && self.deleted_config_maps.contains(name)))
+    }
+
+    /// A Secret, likewise.
+    pub fn secret(&self, name: &str, optional: bool) -> Option<&Secret> {
+        let found = self.secrets.get(name).filter(|_| !(optional && self.deleted_secrets.contains(name)));
+        found.map(|secret| &secret.0)
+    }
 }
 
 /// What a pod is made from.

@@ -17,6 +17,7 @@ pub(crate) fn mount(mount: &Mount) -> cri::Mount {
         host_path: mount.host_path.clone(),
         readonly: mount.readonly,
         propagation: propagation.into(),
+        selinux_relabel: mount.relabel,
     }
 }
 
@@ -31,9 +32,10 @@ mod tests {
             container_path: "/in/container".to_owned(),
             readonly: true,
             propagation: Propagation::HostToContainer,
+            relabel: true,
         });
         assert_eq!((made.host_path.as_str(), made.container_path.as_str()), ("/on/host", "/in/container"));
-        assert!(made.readonly);
+        assert!(made.readonly && made.selinux_relabel);
         assert_eq!(made.propagation(), cri::MountPropagation::PropagationHostToContainer);
     }
 }

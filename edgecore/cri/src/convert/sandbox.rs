@@ -54,7 +54,7 @@ fn port(port: &PortMapping) -> cri::PortMapping {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use edgecore_pods::runtime::{Dns, Namespaces, Seccomp};
+    use edgecore_pods::runtime::{Dns, Namespaces, SeLinux, Seccomp};
 
     /// A sandbox with something in every field.
     pub(crate) fn sample() -> SandboxSpec {
@@ -84,6 +84,7 @@ pub(crate) mod tests {
             supplemental_groups: vec![7],
             run_as_user: Some(1000),
             run_as_group: Some(2000),
+            selinux: Some(SeLinux { level: "s0:c1".to_owned(), ..SeLinux::default() }),
             seccomp: Seccomp::RuntimeDefault,
             cgroup_parent: "/kubepods/burstable/pod-u-1".to_owned(),
         }
@@ -104,6 +105,7 @@ pub(crate) mod tests {
         let linux = config.linux.unwrap();
         assert_eq!(linux.cgroup_parent, "/kubepods/burstable/pod-u-1");
         assert_eq!(linux.sysctls.len(), 1);
+        assert_eq!(linux.security_context.unwrap().selinux_options.unwrap().level, "s0:c1");
     }
 
     #[test]

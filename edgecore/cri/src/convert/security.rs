@@ -1,6 +1,6 @@
 //! Namespaces, users, capabilities and filters as CRI wants them.
 
-use edgecore_pods::runtime::{ContainerSpec, Namespaces, SandboxSpec, Seccomp, Security};
+use edgecore_pods::runtime::{ContainerSpec, Namespaces, SandboxSpec, SeLinux, Seccomp, Security};
 
 use crate::generated::cri;
 
@@ -29,6 +29,7 @@ pub(crate) fn of_sandbox(spec: &SandboxSpec) -> cri::LinuxSandboxSecurityContext
         namespace_options: Some(namespaces(spec.namespaces)),
         run_as_user: spec.run_as_user.map(number),
         run_as_group: spec.run_as_group.map(number),
+        selinux_options: spec.selinux.as_ref().map(selinux),
         supplemental_groups: spec.supplemental_groups.clone(),
         privileged: spec.privileged,
         seccomp: Some(profile(&spec.seccomp)),
@@ -55,7 +56,13 @@ pub(crate) fn of_container(spec: &ContainerSpec) -> cri::LinuxContainerSecurityC
         masked_paths: paths(&security.masked_paths, &MASKED, security.privileged),
         readonly_paths: paths(&security.readonly_paths, &READONLY, security.privileged),
         seccomp: Some(profile(&security.seccomp)),
+        selinux_options: security.selinux.as_ref().map(selinux),
     }
+}
+
+fn selinux(context: &SeLinux) -> cri::SeLinuxOption {
+    let SeLinux { user, role, kind, level } = context.clone();
+    cri::SeLinuxOption { user, role, r#type: kind, level }
 }
 
 /// A user is given, by number or by name.

@@ -180,6 +180,7 @@ impl Daemon {
             supplemental_groups: Vec::new(),
             run_as_user: None,
             run_as_group: None,
+            selinux: None,
             seccomp: Seccomp::RuntimeDefault,
             cgroup_parent: format!("/{}/{uid}", self.cgroup()),
         }

@@ -23,6 +23,8 @@ pub(super) struct Hands<R> {
 pub(super) enum Answer {
     /// Success.
     Yes,
+    /// Success, with something that people should know.
+    Warning(String),
     /// Failure, in upstream's words.
     No(String),
     /// Nobody knows: the runtime did not answer.
@@ -48,7 +50,8 @@ impl<R: Runtime> Hands<R> {
             Handler::Http(request) => {
                 let host = if request.host.is_empty() { ip } else { &request.host };
                 match tokio::time::timeout(timeout, self.web.get(request, host)).await {
-                    Ok(Ok(())) => Answer::Yes,
+                    Ok(Ok(None)) => Answer::Yes,
+                    Ok(Ok(Some(warning))) => Answer::Warning(warning),
                     Ok(Err(message)) => Answer::No(message),
                     Err(_) => Answer::No(format!(
                         "Get \"{}\": context deadline exceeded (Client.Timeout exceeded while awaiting headers)",

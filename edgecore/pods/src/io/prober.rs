@@ -158,7 +158,7 @@ fn count(counts: &ProbeCounts, probed: &BTreeMap<(String, String), Probed>, end:
         kind: end.kind,
     };
     let success = match &end.answer {
-        Answer::Yes => Some(true),
+        Answer::Yes | Answer::Warning(_) => Some(true),
         Answer::No(_) => Some(false),
         Answer::Unknown(_) => None,
     };
@@ -212,21 +212,22 @@ fn take_in<R: Runtime>(
     let Probed { target, machines } =
         probed.get_mut(&end.key).filter(|probed| probed.target.run == end.run)?;
     let machine = machines.get_mut(&end.kind)?;
+    let tell = |reason: &'static str, what: &str, output: &str| {
+        let output: String = output.chars().take(MAX_OUTPUT).collect();
+        let note = format!("{} probe {what}: {output}", end.kind.name());
+        shared.events.tell(Event::container(&target.desired, &target.container, true, reason, note));
+    };
     let success = match &end.answer {
         Answer::Yes => Some(true),
+        Answer::Warning(output) => {
+            tell("ProbeWarning", "warning", output);
+            Some(true)
+        }
         Answer::No(output) => {
             // The first tries of a container that is still starting tell nothing to people.
             let eager = end.kind == Kind::Readiness && !machine.value() && machine.in_a_hurry(now);
             if !eager {
-                let output: String = output.chars().take(MAX_OUTPUT).collect();
-                let note = format!("{} probe failed: {output}", end.kind.name());
-                shared.events.tell(Event::container(
-                    &target.desired,
-                    &target.container,
-                    true,
-                    "Unhealthy",
-                    note,
-                ));
+                tell("Unhealthy", "failed", output);
             }
             Some(false)
         }

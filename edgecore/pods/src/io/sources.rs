@@ -83,12 +83,14 @@ pub(super) fn sources<R: Runtime>(shared: &Shared<R>, desired: &Desired) -> Resu
     let Wants { config_maps, secrets, tokens, .. } = wants(&desired.pod);
     let mut found = Sources::default();
     for name in config_maps {
-        if let Some(map) = get(shared, Kind::ConfigMap, &desired.namespace, &name)? {
+        if let Some((map, deleted)) = get(shared, Kind::ConfigMap, &desired.namespace, &name)? {
+            found.deleted_config_maps.extend(deleted.then(|| name.clone()));
             found.config_maps.insert(name, map);
         }
     }
     for name in secrets {
-        if let Some(secret) = get(shared, Kind::Secret, &desired.namespace, &name)? {
+        if let Some((secret, deleted)) = get(shared, Kind::Secret, &desired.namespace, &name)? {
+            found.deleted_secrets.extend(deleted.then(|| name.clone()));
             found.secrets.insert(name, Masked(secret));
         }
     }
@@ -110,7 +112,7 @@ pub(super) fn pull_secrets<R: Runtime>(
 ) -> Result<Vec<(String, Secret)>, SourceError> {
     let mut found = Vec::new();
     for name in wants(&desired.pod).pull_secrets {
-        if let Some(secret) = get(shared, Kind::Secret, &desired.namespace, &name)? {
+        if let Some((secret, _)) = get(shared, Kind::Secret, &desired.namespace, &name)? {
             found.push((name, secret));
         }
     }
@@ -132,15 +134,16 @@ pub(super) fn services<R: Runtime>(
     Ok(found)
 }
 
+/// An object, and whether the cluster has deleted it.
 fn get<R: Runtime, T: DeserializeOwned>(
     shared: &Shared<R>,
     kind: Kind,
     namespace: &str,
     name: &str,
-) -> Result<Option<T>, SourceError> {
+) -> Result<Option<(T, bool)>, SourceError> {
     let key = ObjectKey::new(kind, namespace, name);
     match shared.store.object(&key)? {
-        Some(object) => parse(&key, &object.body).map(Some),
+        Some(object) => parse(&key, &object.body).map(|parsed| Some((parsed, object.deleting))),
         None => Ok(None),
     }
 }

@@ -129,7 +129,7 @@ async fn run<R: Runtime>(
         Err(message) => Answer::No(message),
     };
     match answer {
-        Answer::Yes => Ok(()),
+        Answer::Yes | Answer::Warning(_) => Ok(()),
         Answer::No(message) | Answer::Unknown(message) => {
             tell(true, "FailedPostStartHook", format!("PostStartHook failed: {message}"));
             tell(false, "Killing", "FailedPostStartHook".to_owned());

@@ -50,7 +50,7 @@ pub fn container_spec(
         args: expanded(container.args.as_ref()),
         working_dir: container.working_dir.clone().unwrap_or_default(),
         env: environment,
-        mounts: mounts(container, paths)?,
+        mounts: mounts(pod, container, paths)?,
         labels: labels(pod, container),
         annotations: annotations(pod, container, context.attempt)?,
         log_path: format!("{}/{}.log", container.name, context.attempt),

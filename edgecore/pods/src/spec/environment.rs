@@ -145,16 +145,16 @@ impl Source<'_> {
     }
 
     fn config_map(&self, name: &str, optional: Option<bool>) -> Result<Option<&ConfigMap>, SpecError> {
-        match self.context.sources.config_maps.get(name) {
+        match self.context.sources.config_map(name, optional == Some(true)) {
             None if optional != Some(true) => Err(SpecError::config(format!("configmap {name:?} not found"))),
             found => Ok(found),
         }
     }
 
     fn secret(&self, name: &str, optional: Option<bool>) -> Result<Option<&Secret>, SpecError> {
-        match self.context.sources.secrets.get(name) {
+        match self.context.sources.secret(name, optional == Some(true)) {
             None if optional != Some(true) => Err(SpecError::config(format!("secret {name:?} not found"))),
-            found => Ok(found.map(|secret| &secret.0)),
+            found => Ok(found),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use edgecore_volumes::MountRequest;
-use k8s_openapi::api::core::v1::{Container, VolumeMount};
+use k8s_openapi::api::core::v1::{Container, Pod, VolumeMount};
 
 use crate::runtime::{Mount, Propagation};
 use crate::spec::container::Paths;
@@ -46,7 +46,11 @@ fn sub_path(mount: &VolumeMount, environment: &[(String, String)]) -> Result<Str
 }
 
 /// Everything mounted into a container: its volumes, its names, and the file for its last words.
-pub(crate) fn mounts(container: &Container, paths: &Paths<'_>) -> Result<Vec<Mount>, SpecError> {
+pub(crate) fn mounts(pod: &Pod, container: &Container, paths: &Paths<'_>) -> Result<Vec<Mount>, SpecError> {
+    // What lies on the host is others' as well, and keeps its labels.
+    let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+    let of_host: BTreeSet<&str> =
+        volumes.filter(|volume| volume.host_path.is_some()).map(|volume| volume.name.as_str()).collect();
     let wanted = container.volume_mounts.as_deref().unwrap_or_default();
     let mut found = Vec::with_capacity(wanted.len() + 2);
     for bound in paths.volumes {
@@ -56,6 +60,7 @@ pub(crate) fn mounts(container: &Container, paths: &Paths<'_>) -> Result<Vec<Mou
             container_path: absolute(&mount.mount_path),
             readonly: bound.readonly || mount.read_only.unwrap_or(false),
             propagation: propagation(mount)?,
+            relabel: !of_host.contains(mount.name.as_str()),
         });
     }
     let plain = |host_path: &str, container_path: &str| Mount {
@@ -63,6 +68,7 @@ pub(crate) fn mounts(container: &Container, paths: &Paths<'_>) -> Result<Vec<Mou
         container_path: absolute(container_path),
         readonly: false,
         propagation: Propagation::Private,
+        relabel: true,
     };
     let own_hosts = wanted.iter().any(|mount| mount.mount_path == ETC_HOSTS);
     found.extend(paths.etc_hosts.filter(|_| !own_hosts).map(|path| plain(path, ETC_HOSTS)));

@@ -65,6 +65,7 @@ pub fn sandbox_spec(pod: &Pod, node: &NodeFacts, attempt: u32) -> Result<Sandbox
         supplemental_groups: security::groups(context),
         run_as_user: context.and_then(|context| context.run_as_user),
         run_as_group: context.and_then(|context| context.run_as_group),
+        selinux: security::selinux(context.and_then(|context| context.se_linux_options.as_ref())),
         // The pause process needs nothing, whatever the containers may do.
         seccomp: Seccomp::RuntimeDefault,
         cgroup_parent: cgroup(&uid),

@@ -1,10 +1,10 @@
 //! Security contexts of pod and container → what the container may do.
 
 use k8s_openapi::api::core::v1::{
-    Container, EphemeralContainer, Pod, PodSecurityContext, SeccompProfile, SecurityContext,
+    Container, EphemeralContainer, Pod, PodSecurityContext, SELinuxOptions, SeccompProfile, SecurityContext,
 };
 
-use crate::runtime::{Image, Seccomp, Security};
+use crate::runtime::{Image, SeLinux, Seccomp, Security};
 use crate::spec::error::SpecError;
 
 /// Largest user id that upstream takes from an image.
@@ -31,6 +31,10 @@ pub(crate) fn security(pod: &Pod, container: &Container, image: &Image) -> Resul
         add_capabilities: names(capabilities.and_then(|capabilities| capabilities.add.as_deref())),
         drop_capabilities: names(capabilities.and_then(|capabilities| capabilities.drop.as_deref())),
         seccomp: seccomp(of_pod, own),
+        selinux: selinux(
+            own.and_then(|own| own.se_linux_options.as_ref())
+                .or_else(|| of_pod.and_then(|of_pod| of_pod.se_linux_options.as_ref())),
+        ),
         ..Security::default()
     })
 }
@@ -92,6 +96,17 @@ pub(crate) fn label(pod: &Pod) -> String {
     let part = |part: &Option<String>| part.clone().unwrap_or_default();
     let metadata = &pod.metadata;
     format!("{}_{}({})", part(&metadata.name), part(&metadata.namespace), part(&metadata.uid))
+}
+
+/// An SELinux context as it is written.
+pub(crate) fn selinux(options: Option<&SELinuxOptions>) -> Option<SeLinux> {
+    let part = |part: &Option<String>| part.clone().unwrap_or_default();
+    options.map(|options| SeLinux {
+        user: part(&options.user),
+        role: part(&options.role),
+        kind: part(&options.type_),
+        level: part(&options.level),
+    })
 }
 
 fn seccomp(of_pod: Option<&PodSecurityContext>, own: Option<&SecurityContext>) -> Seccomp {

@@ -98,6 +98,25 @@ fn what_is_missing_is_named_in_upstreams_words() {
 }
 
 #[test]
+fn what_was_deleted_is_kept_for_those_that_cannot_do_without_it() {
+    let mut sources = sources();
+    sources.deleted_config_maps.insert("config".to_owned());
+    sources.deleted_secrets.insert("secret".to_owned());
+    let files = |volume: &str| {
+        let plan = plan(&pod(&format!("[{volume}]"), ""), &sources, &Echo);
+        payload(plan.volumes.into_iter().next().unwrap().kind).len()
+    };
+    for (volume, kept) in [
+        (r#"{"name":"v","configMap":{"name":"config"OPTIONAL}}"#, 2),
+        (r#"{"name":"v","secret":{"secretName":"secret"OPTIONAL}}"#, 1),
+        (r#"{"name":"v","projected":{"sources":[{"configMap":{"name":"config"OPTIONAL}}]}}"#, 2),
+    ] {
+        assert_eq!(files(&volume.replace("OPTIONAL", "")), kept, "{volume}");
+        assert_eq!(files(&volume.replace("OPTIONAL", r#","optional":true"#)), 0, "{volume}");
+    }
+}
+
+#[test]
 fn optional_objects_may_be_missing() {
     for volume in [
         r#"{"name":"v","configMap":{"name":"nope","optional":true}}"#,

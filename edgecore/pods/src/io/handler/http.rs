@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, StatusCode, header};
-use http_body_util::Empty;
+use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::TokioIo;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -18,6 +18,8 @@ use crate::handler::Http;
 
 /// Redirects followed, as upstream's.
 const MAX_REDIRECTS: usize = 10;
+/// Bytes read of a body, as upstream's.
+const MAX_BODY: usize = 10 << 10;
 
 /// Makes requests.
 #[derive(Clone)]
@@ -42,23 +44,24 @@ impl Web {
         Ok(Self { tls: TlsConnector::from(Arc::new(config)) })
     }
 
-    /// Success is a status from 200 to 399. A redirect to another host is not followed and counts as success.
-    pub(super) async fn get(&self, asked: &Http, host: &str) -> Result<(), String> {
+    /// Success is a status from 200 to 399. A redirect to another host is not followed and counts as success, with a
+    /// warning for people.
+    pub(super) async fn get(&self, asked: &Http, host: &str) -> Result<Option<String>, String> {
         let mut request = asked.clone();
         for _ in 0..=MAX_REDIRECTS {
-            let (status, location) = self.once(&request, host).await?;
+            let Said { status, location, body } = self.once(&request, host).await?;
             if !status.is_redirection() {
-                return judged(status);
+                return judged(status).map(|()| None);
             }
             match location.as_deref().and_then(|location| follow(&request, host, location)) {
                 Some(next) => request = next,
-                None => return Ok(()),
+                None => return Ok(Some(format!("Probe terminated redirects, Response body: {body}"))),
             }
         }
         Err(format!("Get \"{}\": stopped after {MAX_REDIRECTS} redirects", url(asked, host)))
     }
 
-    async fn once(&self, request: &Http, host: &str) -> Result<(StatusCode, Option<String>), String> {
+    async fn once(&self, request: &Http, host: &str) -> Result<Said, String> {
         let failed = |error: &dyn std::fmt::Display| format!("Get \"{}\": {error}", url(request, host));
         let stream = TcpStream::connect((host, request.port))
             .await
@@ -72,7 +75,16 @@ impl Web {
     }
 }
 
-async fn exchange<S>(stream: S, request: &Http, host: &str) -> Result<(StatusCode, Option<String>), String>
+/// What a server said.
+struct Said {
+    status: StatusCode,
+    /// Where a redirect leads.
+    location: Option<String>,
+    /// Of a redirect only: as much of its body as is read.
+    body: String,
+}
+
+async fn exchange<S>(stream: S, request: &Http, host: &str) -> Result<Said, String>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -82,7 +94,15 @@ where
         .handshake(TokioIo::new(stream))
         .await
         .map_err(|error| text(&error))?;
-    let answer = sender.send_request(message(request, host)?);
+    let message = message(request, host)?;
+    let answer = async {
+        let response = sender.send_request(message).await?;
+        let location = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
+        let (status, location) = (response.status(), location.map(str::to_owned));
+        let body =
+            if status.is_redirection() { beginning(response.into_body()).await } else { String::new() };
+        Ok::<_, hyper::Error>(Said { status, location, body })
+    };
     tokio::pin!(answer);
     // The connection only moves while it is polled; it ends with this call. Where the server closes at once, it may
     // end in the same instant in which the answer is there, so its end alone says nothing.
@@ -91,11 +111,21 @@ where
         answered = &mut answer => answered,
         _ended = connection => answer.await,
     };
-    let response = answered.map_err(|error| {
+    answered.map_err(|error| {
         if error.is_incomplete_message() || error.is_canceled() { "EOF".to_owned() } else { text(&error) }
-    })?;
-    let location = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
-    Ok((response.status(), location.map(str::to_owned)))
+    })
+}
+
+/// As much of a body as is read; one that breaks off is what came of it.
+async fn beginning(mut body: hyper::body::Incoming) -> String {
+    let mut read = Vec::new();
+    while let Some(Ok(frame)) = body.frame().await
+        && read.len() < MAX_BODY
+    {
+        read.extend_from_slice(frame.data_ref().map(Bytes::as_ref).unwrap_or_default());
+    }
+    read.truncate(MAX_BODY);
+    String::from_utf8_lossy(&read).into_owned()
 }
 
 fn message(request: &Http, host: &str) -> Result<Request<Empty<Bytes>>, String> {
@@ -216,7 +246,11 @@ mod tests {
     use super::*;
 
     /// Answers one connection after the other with these, and returns what was asked.
-    async fn asked(web: &Web, request: &Http, answers: &[&str]) -> (Result<(), String>, Vec<String>) {
+    async fn asked(
+        web: &Web,
+        request: &Http,
+        answers: &[&str],
+    ) -> (Result<Option<String>, String>, Vec<String>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let request = Http { port: listener.local_addr().unwrap().port(), ..request.clone() };
         let serve = async {
@@ -227,10 +261,10 @@ mod tests {
                 let length = stream.read(&mut head).await.unwrap();
                 heads.push(String::from_utf8_lossy(&head[..length]).into_owned());
                 stream
-                    .write_all(format!("HTTP/1.1 {answer}\r\nContent-Length: 0\r\n").as_bytes())
+                    .write_all(format!("HTTP/1.1 {answer}\r\nContent-Length: 2\r\n").as_bytes())
                     .await
                     .unwrap();
-                stream.write_all(b"\r\n").await.unwrap();
+                stream.write_all(b"\r\nhi").await.unwrap();
             }
             heads
         };
@@ -248,7 +282,7 @@ mod tests {
         let web = Web::new().unwrap();
         let check = async |status: &str, want: Result<(), &str>| {
             let (got, heads) = asked(&web, &request("/healthz?x=1"), &[status]).await;
-            assert_eq!(got, want.map_err(str::to_owned), "{status}");
+            assert_eq!(got, want.map(|()| None).map_err(str::to_owned), "{status}");
             assert!(heads[0].starts_with("GET /healthz?x=1 HTTP/1.1\r\n"), "{}", heads[0]);
             let lower = heads[0].to_lowercase();
             assert!(lower.contains("host: other.example\r\n") && lower.contains("x-a: b\r\n"));
@@ -267,7 +301,7 @@ mod tests {
         assert_eq!(got, Err("HTTP probe failed with statuscode: 500".to_owned()));
         assert!(heads[1].starts_with("GET /b "));
         let (got, _) = asked(&web, &request("/a"), &["302 Found\r\nLocation: http://other.example/"]).await;
-        assert_eq!(got, Ok(()));
+        assert_eq!(got, Ok(Some("Probe terminated redirects, Response body: hi".to_owned())));
     }
 
     #[tokio::test]

@@ -5,7 +5,7 @@
 //! `volumeDevices`, `restartPolicyRules`, gRPC probes, `stopSignal`, `tcpSocket` hooks (which upstream does not carry
 //! out either), `fileKeyRef`, resources other than CPU, memory and ephemeral storage; of ephemeral containers also what
 //! the API server takes of none (ports, probes, hooks, resources, a restart policy, parts of volumes); of security
-//! contexts SELinux, Windows, `procMount: Unmasked`, `Localhost` profiles, unsafe sysctls; and all volumes but the ones
+//! contexts Windows, `procMount: Unmasked`, `Localhost` profiles, unsafe sysctls; and all volumes but the ones
 //! below.
 
 use super::Rule::{self, Any, Keys, List, Object, OneOf, Only};
@@ -208,6 +208,7 @@ const SECURITY: Fields = &[
     ("runAsGroup", Any),
     ("runAsNonRoot", Any),
     ("runAsUser", Any),
+    ("seLinuxOptions", Object(&[&[("level", Any), ("role", Any), ("type", Any), ("user", Any)]])),
     ("seccompProfile", Object(&[&[("type", OneOf(&["RuntimeDefault", "Unconfined"]))]])),
 ];
 /// Sysctls that touch nobody but the pod: upstream's list.

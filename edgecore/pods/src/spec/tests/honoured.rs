@@ -72,8 +72,8 @@ fn refused_fields_are_named_by_their_path() {
             "spec.securityContext.sysctls[0].name=kernel.msgmax",
         ),
         (
-            json!({"securityContext": {"seLinuxOptions": {"level": "s0"}}}),
-            "spec.securityContext.seLinuxOptions",
+            json!({"securityContext": {"seLinuxOptions": {"level": "s0", "range": "x"}}}),
+            "spec.securityContext.seLinuxOptions.range",
         ),
         (
             json!({"initContainers": [{"name": "i", "restartPolicy": "Never"}]}),

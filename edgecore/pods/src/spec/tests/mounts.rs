@@ -20,7 +20,7 @@ fn sub_paths(mounts: &Value) -> Result<Vec<String>, String> {
 
 fn found(mounts: &Value, rest: &Value, bound: &[BoundMount], hosts: Option<&str>) -> Vec<String> {
     let paths = Paths { volumes: bound, etc_hosts: hosts, termination_log: "/state/log" };
-    super::mounts(&container(mounts, rest), &paths)
+    super::mounts(&Pod::default(), &container(mounts, rest), &paths)
         .unwrap()
         .into_iter()
         .map(|mount| {
@@ -85,5 +85,19 @@ fn an_unknown_propagation_is_an_error() {
     let container =
         container(&json!([{"name": "a", "mountPath": "/a", "mountPropagation": "Sideways"}]), &json!({}));
     let paths = Paths { volumes: &[bound(0, false)], etc_hosts: None, termination_log: "/state/log" };
-    assert!(mounts(&container, &paths).unwrap_err().message.contains("Sideways"));
+    assert!(mounts(&Pod::default(), &container, &paths).unwrap_err().message.contains("Sideways"));
+}
+
+#[test]
+fn only_what_is_the_pods_alone_is_relabelled() {
+    let pod = json!({"spec": {"containers": [], "volumes": [
+        {"name": "a", "emptyDir": {}}, {"name": "b", "hostPath": {"path": "/b"}}]}});
+    let pod: Pod = serde_json::from_value(pod).unwrap();
+    let wanted = json!([{"name": "a", "mountPath": "/a"}, {"name": "b", "mountPath": "/b"}]);
+    let volumes = [bound(0, false), bound(1, false)];
+    let paths = Paths { volumes: &volumes, etc_hosts: Some("/state/hosts"), termination_log: "/state/log" };
+    let found = mounts(&pod, &container(&wanted, &json!({})), &paths).unwrap();
+    let relabelled: Vec<_> =
+        found.iter().filter(|mount| mount.relabel).map(|mount| &*mount.container_path).collect();
+    assert_eq!(relabelled, ["/a", "/etc/hosts", "/dev/termination-log"]);
 }

@@ -18,6 +18,17 @@ fn of(of_pod: &Value, own: &Value, image: &Image) -> Result<Security, SpecError>
 }
 
 #[test]
+fn an_selinux_context_is_taken_whole() {
+    let of_pod = json!({"seLinuxOptions": {"level": "s0", "type": "t"}});
+    let level = |own: &Value| of(&of_pod, own, &image(Some(9), "")).unwrap().selinux.unwrap();
+    let of_the_pod = SeLinux { level: "s0".to_owned(), kind: "t".to_owned(), ..SeLinux::default() };
+    assert_eq!(level(&json!({})), of_the_pod);
+    let own = SeLinux { level: "s1".to_owned(), ..SeLinux::default() };
+    assert_eq!(level(&json!({"seLinuxOptions": {"level": "s1"}})), own);
+    assert_eq!(of(&json!({}), &json!({}), &image(Some(9), "")).unwrap().selinux, None);
+}
+
+#[test]
 fn the_containers_word_counts_over_the_pods() {
     let of_pod = json!({
         "runAsUser": 1, "runAsGroup": 2, "fsGroup": 3, "supplementalGroups": [4, 5],
