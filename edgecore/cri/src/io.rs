@@ -156,11 +156,11 @@ impl Runtime for Cri {
             config: Some(convert::container::config(sandbox_spec, spec)),
             sandbox_config: Some(convert::sandbox::config(sandbox_spec)),
         };
-        let answer = self
-            .client
-            .ask(self.client.deadlines.change, self.client.runtime().create_container(request))
-            .await
-            .map_err(Failure::about_parts)?;
+        // Boxed: both configurations are large, and every task that makes a container would hold them several times.
+        let mut runtime = self.client.runtime();
+        let asked = Box::pin(runtime.create_container(request));
+        let answer =
+            self.client.ask(self.client.deadlines.change, asked).await.map_err(Failure::about_parts)?;
         Ok(ContainerId(answer.container_id))
     }
 
