@@ -53,11 +53,16 @@ fn a_log_that_grows_is_rotated_and_no_line_of_those_kept_is_lost() {
             Ok(world.edge.exec(&["test", "-e", "/var/lib/skerry-go/done"]).is_ok())
         });
         world.edge.exec(&["rm", "/var/lib/skerry-go/done"]).unwrap();
-        world.wait("the log rotated", || {
+        // At rest: the log that a rotation made is plain until the next, those before it are compressed.
+        world.wait("the log rotated, and those before it compressed", || {
             let names = names()?;
-            let of_now =
-                names.iter().filter(|name| name.starts_with("0.log.2") && !name.starts_with("0.log.2000"));
-            ensure!(of_now.count() == round && !names.iter().any(|name| name.contains(".tmp")), "{names:?}");
+            let of_now = names
+                .iter()
+                .filter(|name| name.starts_with("0.log.2") && !name.starts_with("0.log.2000"))
+                .map(|name| name.ends_with(".gz"))
+                .collect::<Vec<_>>();
+            let compressed = of_now.iter().filter(|compressed| **compressed).count();
+            ensure!(of_now.len() == round && compressed == round - 1, "{names:?}");
             Ok(true)
         });
     }
