@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use cloudcore_kube::KubeError;
 use cloudcore_kube::leader::Term;
 use cloudcore_kube::watch::{Named, Observer};
-use kit::Clock;
+use kit::{Clock, Elapsed};
 use serde_json::Value;
 use tokio::sync::{Notify, watch};
 
@@ -28,6 +28,8 @@ pub(crate) struct PodSeen {
     pub(crate) came_with: Option<Box<str>>,
     /// A JSON list, as text: it is looked at rarely.
     pub(crate) tolerations: Box<str>,
+    /// When it was bound, as seen from here; `None` where it was bound already when this process began to look.
+    pub(crate) bound: Option<Elapsed>,
 }
 
 /// What of a Namespace counts here.
@@ -114,16 +116,20 @@ impl State {
 
     fn apply_pod(&mut self, uid: &Arc<str>, pod: Option<PodSeen>, clock: &Clock) {
         // What was read first may belong elsewhere by now.
-        self.remove_pod(uid);
-        let Some(pod) = pod else { return };
+        let before = self.remove_pod(uid);
+        let Some(mut pod) = pod else { return };
+        pod.bound = match before {
+            Some(before) => before.bound,
+            None => self.listed.contains(&Which::Pods).then(|| clock.elapsed()),
+        };
         self.by_node.entry(pod.node.clone()).or_default().insert(Arc::clone(uid));
         self.by_namespace.entry(pod.namespace.clone()).or_default().insert(Arc::clone(uid));
         self.pods.insert(Arc::clone(uid), pod);
         self.mark_pods([uid], clock);
     }
 
-    fn remove_pod(&mut self, uid: &str) {
-        let Some(pod) = self.pods.remove(uid) else { return };
+    fn remove_pod(&mut self, uid: &str) -> Option<PodSeen> {
+        let pod = self.pods.remove(uid)?;
         for (index, key) in [(&mut self.by_node, &pod.node), (&mut self.by_namespace, &pod.namespace)] {
             if let Some(uids) = index.get_mut(key) {
                 uids.remove(uid);
@@ -132,6 +138,7 @@ impl State {
                 }
             }
         }
+        Some(pod)
     }
 
     /// Answers whether the node is elsewhere, or connected, or not, other than before.
@@ -146,7 +153,7 @@ impl State {
         let after = self.node(&name).map(|(_, node)| node.clone());
         // Pods look at these; their Node's heartbeat is none of their business.
         let facts = |node: Option<&NodeSeen>| {
-            node.map(|node| (node.edge, node.autonomy.clone(), node.tainted.is_some()))
+            node.map(|node| (node.edge, node.autonomy.clone(), node.tainted.is_some(), node.shows(true)))
         };
         if facts(before.as_ref()) != facts(after.as_ref()) {
             let uids = self.by_node.get(&*name).cloned().unwrap_or_default();
@@ -323,7 +330,7 @@ impl Observer for Feed {
 
     fn deleted(&self, uid: &str) {
         self.seen.with(|state| match self.which {
-            Which::Pods => state.remove_pod(uid),
+            Which::Pods => drop(state.remove_pod(uid)),
             Which::Nodes => state.remove_node(uid, &self.seen.inner.clock),
             Which::Namespaces => state.remove_namespace(uid),
         });

@@ -6,8 +6,13 @@
 //! the two are changed: key, `operator: Exists`, `effect: NoExecute`, with seconds. Any other toleration is the user's and
 //! is left alone, also one of the same taint without seconds, which keeps the pod for ever.
 //!
+//! A pod that was just bound need not be changed at once: no eviction can be due before its seconds have passed. Many pods
+//! live shorter than that ([`patience`]), and what follows a pod's `generation` does not see two where its user wrote one.
+//!
 //! What a changed toleration came with stands in the annotation [`CAME_WITH`], so that it is told from a user's, and put
 //! back where the policy is `off`.
+
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
@@ -17,6 +22,11 @@ use crate::policy::Autonomy;
 pub(crate) const TAINTS: [&str; 2] = ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"];
 /// Annotation of a pod: seconds of its tolerations before they were changed, such as `not-ready=300,unreachable=300`.
 pub(crate) const CAME_WITH: &str = "skerry.io/toleration-seconds";
+
+/// Longest that a pod's tolerations stay as they came while its node is connected.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// A pod's change is made before this part of the seconds that it tolerates has passed.
+const PART: u32 = 5;
 
 /// A pod, and what is wanted of it.
 #[derive(Debug, Clone, Copy)]
@@ -77,6 +87,20 @@ pub(crate) fn plan(asked: &Asked<'_>) -> Option<Change> {
     let came_with = written(before);
     let differs = tolerations != asked.tolerations || came_with.as_deref() != asked.came_with;
     differs.then_some(Change { tolerations, came_with, again })
+}
+
+/// How long after it was bound a pod may wait for its change while nothing taints its node: a part of the seconds it
+/// tolerates, a minute at most.
+pub(crate) fn patience(tolerations: &[Value]) -> Duration {
+    let tolerated = |taint| match find(tolerations, taint) {
+        Found::Default(at) => tolerations.get(at).and_then(|one| one.get("tolerationSeconds")?.as_i64()),
+        Found::Users => None,
+        Found::Nothing => Some(0),
+    };
+    let shortest = TAINTS.into_iter().filter_map(tolerated).min();
+    shortest.map_or(PATIENCE, |seconds| {
+        (Duration::from_secs(u64::try_from(seconds).unwrap_or(0)) / PART).min(PATIENCE)
+    })
 }
 
 /// The merge patch of a change, on that version of that pod only.

@@ -10,6 +10,7 @@ use cloudcore_kube::leader::Term;
 use cloudcore_kube::path::{Collection, PODS};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use kit::Elapsed;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
@@ -17,7 +18,7 @@ use super::{AT_ONCE, Controllers, Written, judge};
 use crate::complaint::{self, About};
 use crate::policy::{Level, Wrong, decide};
 use crate::seen::{State, tolerations};
-use crate::tolerations::{Asked, patch, plan};
+use crate::tolerations::{Asked, patch, patience, plan};
 
 /// Events in their core/v1 form.
 const EVENTS: Collection = Collection { group: "", version: "v1", plural: "events" };
@@ -31,6 +32,8 @@ enum Outcome {
     Rest,
     /// A second change follows.
     Again,
+    /// Nothing is to be done before.
+    At(Elapsed),
     Later,
 }
 
@@ -39,6 +42,8 @@ struct Work {
     path: String,
     name: String,
     change: Option<(Value, bool)>,
+    /// The change waits until then.
+    not_before: Elapsed,
     complaints: Vec<(About, String)>,
 }
 
@@ -81,6 +86,10 @@ fn settle(controllers: &Controllers, uid: &Arc<str>, outcome: &Outcome) {
             state.pods_due.done(uid);
             state.pods_due.mark(uid, now.plus(APART));
         }
+        Outcome::At(then) => {
+            state.pods_due.done(uid);
+            state.pods_due.mark(uid, *then);
+        }
         Outcome::Later => state.pods_due.failed(uid, now, kit::random::unit()),
     });
 }
@@ -98,9 +107,13 @@ fn work(state: &State, uid: &Arc<str>) -> Option<Work> {
         tainted: node.tainted.is_some(),
     };
     let change = plan(&asked).map(|change| (patch(&change, uid, &pod.version), change.again));
+    // One whose node is away or given up is not made to wait.
+    let calm = node.tainted.is_none() && node.shows(true) && pod.came_with.is_none();
+    let bound = pod.bound.filter(|_| calm);
+    let not_before = bound.map(|bound| bound.plus(patience(&tolerations))).unwrap_or_default();
     let complaints = wrong.into_iter().filter_map(|wrong| about(state, uid, wrong)).collect();
     let name = format!("{}/{}", pod.namespace, pod.name);
-    Some(Work { path: PODS.object(&pod.namespace, &pod.name), name, change, complaints })
+    Some(Work { path: PODS.object(&pod.namespace, &pod.name), name, change, not_before, complaints })
 }
 
 /// Whose annotation is wrong.
@@ -125,6 +138,9 @@ async fn act(
         complain(controllers, term, &about, &why).await;
     }
     let Some((body, again)) = work.change else { return Outcome::Rest };
+    if controllers.clock.elapsed() < work.not_before {
+        return Outcome::At(work.not_before);
+    }
     // Whoever was stopped and woke up finds out here, before anything is sent.
     if !term.holds() {
         return Outcome::Later;

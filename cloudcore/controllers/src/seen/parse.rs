@@ -82,6 +82,7 @@ pub(super) fn pod(raw: &[u8]) -> Result<(Arc<str>, Option<PodSeen>), String> {
         autonomy: annotations.autonomy,
         came_with: annotations.came_with,
         tolerations: tolerations.into(),
+        bound: None,
     };
     Ok((meta.uid.into(), Some(seen)))
 }

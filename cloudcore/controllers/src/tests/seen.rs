@@ -104,6 +104,37 @@ fn what_is_over_or_gone_is_not_kept() {
 }
 
 #[test]
+fn when_a_pod_was_bound_is_known_of_those_that_came_later() {
+    let clock = Clock::manual(WallTime(0));
+    let seen = Seen::new(clock.clone(), Autonomy::Forever);
+    let pods = seen.observer(Which::Pods);
+    let see = |uid: &str, version: &str| {
+        let pod = json!({"metadata": {"name": uid, "namespace": "n", "uid": uid, "resourceVersion": version},
+            "spec": {"nodeName": "edge"}});
+        pods.applied(&serde_json::to_vec(&pod).unwrap()).unwrap();
+        seen.with(|state| state.pods.get(uid).unwrap().bound)
+    };
+    assert_eq!(see("old", "1"), None);
+    pods.listed(None);
+    clock.advance(std::time::Duration::from_secs(5));
+    assert_eq!(see("new", "2"), Some(Elapsed::from_millis(5_000)));
+    clock.advance(std::time::Duration::from_secs(5));
+    assert_eq!(see("new", "3"), Some(Elapsed::from_millis(5_000)), "it is bound once");
+    assert_eq!(see("old", "4"), None);
+}
+
+#[test]
+fn a_pod_is_looked_at_when_its_node_goes_away() {
+    let rig = Rig::new();
+    rig.pod("p", |_| {});
+    let connected = |status: &str| json!({"conditions": [{"type": "skerry.io/Connected", "status": status}]});
+    rig.node("u", |node| node["status"] = connected("True"));
+    assert_eq!(rig.due(), ["p"]);
+    rig.node("u", |node| node["status"] = connected("False"));
+    assert_eq!(rig.due(), ["p"]);
+}
+
+#[test]
 fn a_node_made_anew_takes_its_predecessors_place() {
     let rig = Rig::new();
     rig.node("old", |_| {});
