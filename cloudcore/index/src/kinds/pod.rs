@@ -1,11 +1,13 @@
-//! Pods: everything but the status, of which only an end that is final is kept; and what a pod names.
+//! Pods: everything but the status, of which only an end that is final and the conditions of readiness gates are kept;
+//! and what a pod names.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
+use wire::owned::POD_CONDITIONS;
 use wire::{Kind, owned};
 
-use crate::kinds::{self, items, object, text};
+use crate::kinds::{self, items, object, required, text};
 use crate::object::{Detail, Fields, PodDetail};
 
 /// Keeps `status.phase` where it is `Succeeded` or `Failed`, whoever said so: such a pod is never started again.
@@ -14,6 +16,11 @@ pub(super) fn project(object: &mut Fields, status: &Value) -> Result<Detail, Str
     let deleting = !text(metadata, "metadata", "deletionTimestamp")?.is_empty();
     let spec = kinds::object_mut(object, "spec")?;
     let mut detail = read(spec)?;
+    let mut kept = Fields::new();
+    let gates = gates(spec, status)?;
+    if !gates.is_empty() {
+        kept.insert("conditions".to_owned(), Value::Array(gates));
+    }
     detail.deleting = deleting;
     detail.status_hash = owned::status_hash(Kind::Pod, status);
     let phase = match status.get("phase") {
@@ -23,9 +30,28 @@ pub(super) fn project(object: &mut Fields, status: &Value) -> Result<Detail, Str
     };
     if matches!(phase, "Succeeded" | "Failed") {
         detail.terminal = true;
-        object.insert("status".to_owned(), json!({"phase": phase}));
+        kept.insert("phase".to_owned(), Value::from(phase));
+    }
+    if !kept.is_empty() {
+        object.insert("status".to_owned(), Value::Object(kept));
     }
     Ok(Detail::Pod(Box::new(detail)))
+}
+
+/// Types and values of the conditions that the pod's readiness gates name, in the order of the gates. What the edge
+/// itself reports is none of them: it would go round in a circle.
+fn gates(spec: &Fields, status: &Value) -> Result<Vec<Value>, String> {
+    let shown =
+        status.as_object().map_or_else(|| Ok(Vec::new()), |status| items(status, "status", "conditions"))?;
+    let mut kept = Vec::new();
+    for gate in items(spec, "spec", "readinessGates")? {
+        let kind = required(gate, "spec.readinessGates", "conditionType")?;
+        let foreign = shown.iter().find(|condition| condition.get("type").is_some_and(|is| is == kind));
+        if let Some(condition) = foreign.filter(|_| !POD_CONDITIONS.contains(&kind)) {
+            kept.push(json!({"type": kind, "status": text(condition, "status.conditions", "status")?}));
+        }
+    }
+    Ok(kept)
 }
 
 fn read(spec: &Fields) -> Result<PodDetail, String> {

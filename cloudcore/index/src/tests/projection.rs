@@ -65,6 +65,27 @@ fn an_end_that_is_final_is_kept() {
 }
 
 #[test]
+fn what_readiness_gates_wait_for_is_kept_and_nothing_else_of_the_conditions() {
+    let mut pod = pod("p", "u", "n", "c", "s");
+    pod["spec"]["readinessGates"] = json!([{"conditionType": "up"}, {"conditionType": "Ready"}]);
+    let before = version(Kind::Pod, &pod);
+    let condition = |kind: &str, status: &str, time: &str| json!({"type": kind, "status": status, "lastTransitionTime": time});
+    pod["status"] = json!({"conditions": [condition("Ready", "True", "a"), condition("other", "True", "a")]});
+    assert_eq!(version(Kind::Pod, &pod), before, "the edge's own, and what no gate names");
+    pod["status"] = json!({"conditions": [condition("up", "True", "a")]});
+    let up = version(Kind::Pod, &pod);
+    assert_eq!(body(Kind::Pod, &pod)["status"], json!({"conditions": [{"type": "up", "status": "True"}]}));
+    pod["status"] = json!({"conditions": [condition("up", "True", "b")]});
+    assert_eq!(version(Kind::Pod, &pod), up, "when it changed is nobody's business");
+    pod["status"] = json!({"phase": "Failed", "conditions": [condition("up", "False", "b")]});
+    let kept = json!({"phase": "Failed", "conditions": [{"type": "up", "status": "False"}]});
+    assert_eq!(body(Kind::Pod, &pod)["status"], kept);
+    pod["spec"]["readinessGates"] = json!([{}]);
+    let error = Draft::read(Kind::Pod, pod.to_string().as_bytes()).unwrap_err();
+    assert_eq!(error, "spec.readinessGates.conditionType is missing");
+}
+
+#[test]
 fn the_lifecycle_s_taints_are_left_out() {
     let mut node = node("n", "u");
     let before = version(Kind::Node, &node);
