@@ -1,9 +1,11 @@
-//! What stands in the way of a pod that was bound to this node: a predecessor, host ports, too many pods.
+//! What stands in the way of a pod that was bound to this node: a predecessor, kernel parameters, host ports, too many
+//! pods.
 
 use std::collections::BTreeMap;
 
 use crate::desired::Desired;
 use crate::history::Verdict;
+use crate::spec::sysctls;
 
 /// A pod on the node, as far as others mind it.
 #[derive(Debug, Clone, Copy)]
@@ -47,6 +49,8 @@ pub fn admit<'a>(pods: &[Neighbour<'a>], max_pods: usize) -> BTreeMap<&'a str, A
             Admission::Wait
         } else if pod.taken {
             Admission::Free
+        } else if let Some(why) = sysctls::forbidden(&pod.desired.pod) {
+            refused(sysctls::FORBIDDEN, format!("Pod was rejected: {why}"))
         } else if admitted.iter().any(|other| clash(other, pod)) {
             let why = "Pod was rejected: Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports";
             refused("NodePorts", why.to_owned())
@@ -123,6 +127,20 @@ mod tests {
             })
             .collect();
         assert_eq!(got, want);
+    }
+
+    #[test]
+    fn parameters_of_the_kernel_that_touch_others_are_refused_to_new_pods() {
+        let mut desired = pod("1", "a", 0, false);
+        let spec = json!({"spec": {"containers": [], "securityContext": {"sysctls": [{"name": "kernel.msgmax", "value": "1"}]}}});
+        desired.pod = Arc::new(serde_json::from_value(spec).unwrap());
+        let judged = |taken: bool| {
+            let pod = Neighbour { desired: &desired, taken, over: false, left_nothing: false };
+            admit(&[pod], 3)["1"].clone()
+        };
+        assert_eq!(judged(true), Admission::Free);
+        let why = "Pod was rejected: forbidden sysctl: \"kernel.msgmax\" not allowlisted";
+        assert_eq!(judged(false), refused("SysctlForbidden", why.to_owned()));
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod resources;
 pub mod sandbox;
 mod security;
 mod services;
+pub(crate) mod sysctls;
 
 pub use container::{Paths, container_spec};
 pub use context::{ContainerContext, NodeFacts};

@@ -9,7 +9,7 @@ use crate::runtime::{
 };
 use crate::spec::context::NodeFacts;
 use crate::spec::error::SpecError;
-use crate::spec::{dns, hostname, security};
+use crate::spec::{dns, hostname, security, sysctls};
 
 /// Parent of the cgroups of all pods, relative to the root of the hierarchy.
 pub const CGROUP_PARENT: &str = "/skerry/pods";
@@ -59,7 +59,7 @@ pub fn sandbox_spec(pod: &Pod, node: &NodeFacts, attempt: u32) -> Result<Sandbox
             .and_then(|context| context.sysctls.as_ref())
             .into_iter()
             .flatten()
-            .map(|sysctl| (sysctl.name.clone(), sysctl.value.clone()))
+            .map(|sysctl| (sysctls::dotted(&sysctl.name), sysctl.value.clone()))
             .collect(),
         privileged: security::any_privileged(pod),
         supplemental_groups: security::groups(context),

@@ -5,8 +5,7 @@
 //! `volumeDevices`, `restartPolicyRules`, gRPC probes, `stopSignal`, `tcpSocket` hooks (which upstream does not carry
 //! out either), `fileKeyRef`, resources other than CPU, memory and ephemeral storage; of ephemeral containers also what
 //! the API server takes of none (ports, probes, hooks, resources, a restart policy, parts of volumes); of security
-//! contexts Windows, `procMount: Unmasked`, `Localhost` profiles, unsafe sysctls; and all volumes but the ones
-//! below.
+//! contexts Windows, `procMount: Unmasked`, `Localhost` profiles; and all volumes but the ones below.
 
 use super::Rule::{self, Any, Keys, List, Object, OneOf, Only};
 
@@ -63,6 +62,7 @@ const NETWORK: Fields = &[
     ("hostAliases", List(&Object(&[&[("hostnames", Any), ("ip", Any)]]))),
     ("hostNetwork", Any),
     ("hostname", Any),
+    ("readinessGates", List(&Object(&[&[("conditionType", Any)]]))),
     ("setHostnameAsFQDN", Any),
     ("subdomain", Any),
 ];
@@ -188,7 +188,8 @@ const POD_SECURITY: Rule = Object(&[
         ("fsGroupChangePolicy", OneOf(&["Always", "OnRootMismatch"])),
         ("supplementalGroups", Any),
         ("supplementalGroupsPolicy", OneOf(&["Merge"])),
-        ("sysctls", List(&Object(&[&[("name", OneOf(SAFE_SYSCTLS)), ("value", Any)]]))),
+        // Which of them are safe is asked when the pod is admitted, as upstream does.
+        ("sysctls", List(&Object(&[&[("name", Any), ("value", Any)]]))),
     ],
 ]);
 const CONTAINER_SECURITY: Rule = Object(&[
@@ -210,23 +211,6 @@ const SECURITY: Fields = &[
     ("runAsUser", Any),
     ("seLinuxOptions", Object(&[&[("level", Any), ("role", Any), ("type", Any), ("user", Any)]])),
     ("seccompProfile", Object(&[&[("type", OneOf(&["RuntimeDefault", "Unconfined"]))]])),
-];
-/// Sysctls that touch nobody but the pod: upstream's list.
-const SAFE_SYSCTLS: &[&str] = &[
-    "kernel.shm_rmid_forced",
-    "net.ipv4.ip_local_port_range",
-    "net.ipv4.ip_local_reserved_ports",
-    "net.ipv4.ip_unprivileged_port_start",
-    "net.ipv4.ping_group_range",
-    "net.ipv4.tcp_fin_timeout",
-    "net.ipv4.tcp_keepalive_intvl",
-    "net.ipv4.tcp_keepalive_probes",
-    "net.ipv4.tcp_keepalive_time",
-    "net.ipv4.tcp_notsent_lowat",
-    "net.ipv4.tcp_rmem",
-    "net.ipv4.tcp_slow_start_after_idle",
-    "net.ipv4.tcp_syncookies",
-    "net.ipv4.tcp_wmem",
 ];
 
 const VOLUME: Rule = Object(&[&[

@@ -68,10 +68,6 @@ fn refused_fields_are_named_by_their_path() {
             "spec.volumes[0].projected.sources[0].clusterTrustBundle",
         ),
         (
-            json!({"securityContext": {"sysctls": [{"name": "kernel.msgmax", "value": "1"}]}}),
-            "spec.securityContext.sysctls[0].name=kernel.msgmax",
-        ),
-        (
             json!({"securityContext": {"seLinuxOptions": {"level": "s0", "range": "x"}}}),
             "spec.securityContext.seLinuxOptions.range",
         ),

@@ -59,7 +59,7 @@ fn what_the_pod_says_of_security() {
     let spec = of(&json!({
         "securityContext": {
             "runAsUser": 1, "runAsGroup": 2, "fsGroup": 3, "supplementalGroups": [4],
-            "sysctls": [{"name": "net.ipv4.tcp_syncookies", "value": "0"}],
+            "sysctls": [{"name": "net/ipv4/tcp_syncookies", "value": "0"}],
         },
         "initContainers": [{"name": "i", "securityContext": {"privileged": true}}],
         "containers": [{"name": "c"}],
