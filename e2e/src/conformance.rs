@@ -13,10 +13,8 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::lab::{Lab, UpOptions};
 use crate::programs::Programs;
-use crate::{Runtime, host};
+use crate::{Runtime, host, ordinary};
 
-mod ordinary;
-mod relay;
 mod report;
 mod specs;
 mod table;
@@ -235,9 +233,8 @@ fn measure(options: &Options, programs: &Programs, choice: &Choice) -> Result<(R
         let _ = fs::remove_file(specs::report_path(&Lab::at(&options.dir)?, node));
     }
     let upstream = programs.install_upstream(&std::path::absolute(&options.dir)?)?;
-    // An ordinary node's first address is its host name, which nobody here can look up. An edge has no such address.
-    let by_address = "kube-apiserver=--kubelet-preferred-address-types=InternalIP".to_owned();
-    let control_plane = options.has(Flag::Baseline).then_some(by_address).into_iter().collect();
+    let control_plane =
+        options.has(Flag::Baseline).then(|| ordinary::BY_ADDRESS.to_owned()).into_iter().collect();
     let up =
         UpOptions { edges: Some(1), runtime: Some(Runtime::Current), control_plane, ..UpOptions::default() };
     let measured = Lab::up(&options.dir, &up).and_then(|lab| {

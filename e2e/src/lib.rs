@@ -34,6 +34,7 @@ pub mod lab;
 pub mod link;
 pub mod names;
 pub mod node;
+mod ordinary;
 pub mod power;
 pub mod proc;
 pub mod programs;

@@ -9,27 +9,34 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use super::relay::Relay;
 use crate::edge::Edge;
 use crate::host;
 use crate::lab::Lab;
+
+mod relay;
+
+use relay::Relay;
 
 /// Its folder on the node.
 const HOME: &str = "/etc/kubernetes";
 
 /// The node; what it reaches the API server through ends when this is dropped.
 #[derive(Debug)]
-pub(super) struct Ordinary {
+pub(crate) struct Ordinary {
     /// The node.
-    pub(super) edge: Edge,
+    pub(crate) edge: Edge,
     _relay: Relay,
 }
+
+/// What the control plane is told so that it finds the node: its first address is its host name, which nobody here can look
+/// up. An edge has no such address.
+pub(crate) const BY_ADDRESS: &str = "kube-apiserver=--kubelet-preferred-address-types=InternalIP";
 
 /// Makes the node and returns when it is Ready.
 ///
 /// # Errors
 /// Some part does not come up; the message names it.
-pub(super) fn add(lab: &Lab, name: &str) -> Result<Ordinary> {
+pub(crate) fn add(lab: &Lab, name: &str) -> Result<Ordinary> {
     let mut kubeconfig: Value = serde_json::from_str(&lab.kubectl(&[
         "config",
         "view",
@@ -120,7 +127,7 @@ impl Api {
 
 impl Ordinary {
     /// Copies the node's logs to the lab's, before they are lost with it.
-    pub(super) fn save_logs(&self, lab: &Lab) {
+    pub(crate) fn save_logs(&self, lab: &Lab) {
         for log in ["kubelet.log", "kube-proxy.log"] {
             let to = lab.dir().join("logs").join(format!("{}-{log}", self.edge.name()));
             // A node that is off has nothing to save.

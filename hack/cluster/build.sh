@@ -15,6 +15,7 @@ fail() {
 }
 
 cd "$(dirname "${BASH_SOURCE[0]}")"
+. ../lib/kubernetes.sh
 # What a caller has set up for another module must not change this one, nor its hash.
 unset GOOS GOARCH
 export CGO_ENABLED=0 GOWORK=off GOFLAGS="-mod=readonly -buildvcs=false"
@@ -25,7 +26,7 @@ go_version=$(go version)
 
 hash=$({
 	echo "$go_version"
-	find . \( -name '*.go' ! -name '*_test.go' -o -name go.mod -o -name go.sum -o -name build.sh \) -type f -print0 |
+	find . ../lib/kubernetes.sh \( -name '*.go' ! -name '*_test.go' -o -name go.mod -o -name go.sum -o -name '*.sh' \) -type f -print0 |
 		LC_ALL=C sort -z | xargs -0 sha256sum
 } | sha256sum | cut -c 1-16)
 
@@ -49,16 +50,7 @@ if [ ! -x "$program" ]; then
 	trap 'rm -rf "$new"' EXIT
 	started=$SECONDS
 
-	release=$(go list -m -f '{{.Version}} {{.Time.Format "2006-01-02T15:04:05Z"}}' k8s.io/kubernetes 9>&-) ||
-		fail "the Go modules of hack/cluster cannot be had"
-	read -r version date <<<"$release"
-	minor=${version#v*.}
-	flags="-s -w"
-	# Without these the server reports no version kubectl can read. The module does not say which commit it was made from.
-	for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
-		flags+=" -X $package.gitVersion=$version -X $package.gitMajor=1 -X $package.gitMinor=${minor%%.*}"
-		flags+=" -X $package.gitCommit= -X $package.gitTreeState=clean -X $package.buildDate=$date"
-	done
+	flags=$(kubernetes_flags 9>&-) || fail "the Go modules of hack/cluster cannot be had"
 
 	# go names every module it fetches and every package it has compiled; now and then one is progress enough, the rest is
 	# for a failure.

@@ -210,11 +210,12 @@ make_upstream() {
 }
 build_upstream() {
   local here=$SKERRY_ROOT/hack/upstream
-  cached upstream "$(content_key "$here/build.sh" "$here/go.mod" "$here/go.sum" "$here/tools.go")" make_upstream
+  cached upstream "$(content_key "$here"/{build.sh,go.mod,go.sum,tools.go} "$SKERRY_ROOT/hack/lib/kubernetes.sh")" make_upstream
 }
 
 make_upstream_images() { "$SKERRY_ROOT/hack/upstream/images.sh" "$(build_upstream)" "$1"; }
 build_upstream_images() {
   local here=$SKERRY_ROOT/hack/upstream
-  cached upstream-images "$(content_key "$here"/{build.sh,images.sh,sh.c,go.mod,go.sum,tools.go})" make_upstream_images
+  local made_from=("$here"/{build.sh,images.sh,sh.c,go.mod,go.sum,tools.go} "$SKERRY_ROOT/hack/lib/kubernetes.sh")
+  cached upstream-images "$(content_key "${made_from[@]}")" make_upstream_images
 }

@@ -21,20 +21,12 @@ fail() {
 out=$(realpath "$1")
 
 cd "$(dirname "${BASH_SOURCE[0]}")"
+. ../lib/kubernetes.sh
 unset GOOS GOARCH
 export CGO_ENABLED=0 GOWORK=off GOFLAGS="-mod=readonly -buildvcs=false -trimpath"
 started=$SECONDS
 
-release=$(go list -m -f '{{.Version}} {{.Time.Format "2006-01-02T15:04:05Z"}}' k8s.io/kubernetes) ||
-	fail "the Go modules of hack/upstream cannot be had"
-read -r version date <<<"$release"
-minor=${version#v*.}
-flags="-s -w"
-# The module does not say which commit it was made from.
-for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
-	flags+=" -X $package.gitVersion=$version -X $package.gitMajor=1 -X $package.gitMinor=${minor%%.*}"
-	flags+=" -X $package.gitCommit= -X $package.gitTreeState=clean -X $package.buildDate=$date"
-done
+flags=$(kubernetes_flags) || fail "the Go modules of hack/upstream cannot be had"
 
 # made NAME PACKAGE COMMAND… : a compiler's complaint has a blank in it, a package's name has none.
 made() {
@@ -56,5 +48,6 @@ made kube-proxy k8s.io/kubernetes/cmd/kube-proxy go build
 rm -f "$out/log"
 
 module=$(go list -m -f '{{.Dir}}' k8s.io/kubernetes)
+version=$(go list -m -f '{{.Version}}' k8s.io/kubernetes)
 gcc -Os -static -s -DVERSION="${version#v}" -o "$out/pause" "$module/build/pause/linux/pause.c" || fail "pause does not build"
 echo "upstream: built in $((SECONDS - started)) s" >&2

@@ -10,9 +10,11 @@ use anyhow::{Context, Result, ensure};
 
 use super::Results;
 use super::sample::{MIB, Used, rss_mib};
-use crate::{Edge, Lab, UpOptions, host};
+use crate::programs::Programs;
+use crate::{Edge, Lab, UpOptions, host, ordinary};
 
 const EDGE: &str = "edge-1";
+const ORDINARY: &str = "ordinary";
 const POD: &str = "works";
 const PATIENCE: Duration = Duration::from_mins(5);
 const RUNS: usize = 7;
@@ -25,24 +27,35 @@ const FOLLOWERS: u16 = 100;
 /// How long the processors are watched while logs are followed.
 const WINDOW: Duration = Duration::from_secs(30);
 
-/// Measures what is wanted.
+/// Names of what is measured on both kinds of node.
+struct Names {
+    logs: &'static str,
+    exec: &'static str,
+    copy: &'static str,
+    forward: &'static str,
+}
+
+const OURS: Names =
+    Names { logs: "logs_first_byte", exec: "exec_first_byte", copy: "cp_rate", forward: "forward_rate" };
+const THEIRS: Names = Names {
+    logs: "ordinary_logs_first_byte",
+    exec: "ordinary_exec_first_byte",
+    copy: "ordinary_cp_rate",
+    forward: "ordinary_forward_rate",
+};
+
+/// Measures what is wanted on an edge.
 pub(super) fn measure(dir: &Path, wanted: &dyn Fn(&str) -> bool, results: &mut Results) -> Result<()> {
     let any = |names: &[&str]| names.iter().any(|name| wanted(name));
     Lab::at(dir)?.down()?;
     let lab = Lab::up(dir, &UpOptions { edges: Some(1), stock: true, ..UpOptions::default() })?;
-    let bench = Bench { edge: lab.edge(EDGE), lab };
-    bench.lab.apply(include_str!("kubectl/works.yaml"))?;
-    bench.lab.wait_ready("default", "app=works", 1, PATIENCE)?;
-    let first = ["kubectl_start", "logs_first_byte", "exec_first_byte", "ctr_exec_first_byte"];
+    let bench = Bench { node: lab.edge(EDGE), lab, edge: true };
+    bench.start()?;
+    let first = ["kubectl_start", OURS.logs, OURS.exec, "ctr_exec_first_byte"];
     if any(&first) {
-        results.measure(&first, |results| bench.first_bytes(results));
+        results.measure(&first, |results| bench.first_bytes(&OURS, results));
     }
-    if any(&["cp_rate"]) {
-        results.measure(&["cp_rate"], |results| bench.copy(results));
-    }
-    if any(&["forward_rate"]) {
-        results.measure(&["forward_rate"], |results| bench.forward(results));
-    }
+    bench.rates(&OURS, wanted, results);
     let many = ["stream_memory", "followers_cpu_cloud", "followers_cpu_edge"];
     if any(&many) {
         results.measure(&many, |results| bench.followers(results));
@@ -50,9 +63,30 @@ pub(super) fn measure(dir: &Path, wanted: &dyn Fn(&str) -> bool, results: &mut R
     bench.lab.down()
 }
 
+/// Measures the same on an ordinary node, with upstream's kubelet, in the edge's place.
+pub(super) fn compare(dir: &Path, wanted: &dyn Fn(&str) -> bool, results: &mut Results) -> Result<()> {
+    Lab::at(dir)?.down()?;
+    Programs::find(None)?.install_upstream(&std::path::absolute(dir)?)?;
+    let control_plane = vec![ordinary::BY_ADDRESS.to_owned()];
+    let up = UpOptions { edges: Some(0), stock: true, control_plane, ..UpOptions::default() };
+    let lab = Lab::up(dir, &up)?;
+    let node = ordinary::add(&lab, ORDINARY)?;
+    let bench = Bench { node: lab.edge(ORDINARY), lab, edge: false };
+    bench.start()?;
+    let first = [THEIRS.logs, THEIRS.exec];
+    if first.iter().any(|name| wanted(name)) {
+        results.measure(&first, |results| bench.first_bytes(&THEIRS, results));
+    }
+    bench.rates(&THEIRS, wanted, results);
+    node.save_logs(&bench.lab);
+    bench.lab.down()
+}
+
 struct Bench {
     lab: Lab,
-    edge: Edge,
+    node: Edge,
+    /// The node is an edge, and not an ordinary one.
+    edge: bool,
 }
 
 /// Ends with its holder. What it says is kept open: a kubectl that cannot say more ends.
@@ -69,10 +103,24 @@ impl Drop for Going {
 }
 
 impl Bench {
+    fn start(&self) -> Result<()> {
+        self.lab.apply(include_str!("kubectl/works.yaml"))?;
+        self.lab.wait_ready("default", "app=works", 1, PATIENCE).map(drop)
+    }
+
+    fn rates(&self, names: &Names, wanted: &dyn Fn(&str) -> bool, results: &mut Results) {
+        if wanted(names.copy) {
+            results.measure(&[names.copy], |results| self.copy(names.copy, results));
+        }
+        if wanted(names.forward) {
+            results.measure(&[names.forward], |results| self.forward(names.forward, results));
+        }
+    }
+
     /// The two that carry the streams: cloudcore and edgecore.
     fn pids(&self) -> Result<[i32; 2]> {
         let cloud = self.lab.clouds().into_iter().next().context("no cloudcore")?;
-        Ok([cloud.process.context("cloudcore does not run")?.pid, self.edge.edgecore()?.pid])
+        Ok([cloud.process.context("cloudcore does not run")?.pid, self.node.edgecore()?.pid])
     }
 
     fn memory(&self, key: &str) -> Result<[f64; 2]> {
@@ -80,67 +128,80 @@ impl Bench {
         Ok([rss_mib(cloud, key)?, rss_mib(edge, key)?])
     }
 
-    fn say_memory(&self, when: &str) -> Result<()> {
+    /// Does what takes long, and tells what it took of the processors and what memory it left, where the node is an edge.
+    fn taken(&self, work: impl FnOnce() -> Result<()>) -> Result<Duration> {
+        let started = host::now();
+        if !self.edge {
+            work()?;
+            return Ok(started.elapsed());
+        }
+        let used = self.pids()?.map(|pid| Used::by(&[pid]));
+        work()?;
+        let taken = started.elapsed();
+        let pids = self.pids()?;
+        let cpu = [0, 1].map(|side| Used::by(&[pids[side]]).cpu - used[side].cpu);
         let ([cloud, edge], [most_cloud, most_edge]) = (self.memory("VmRSS")?, self.memory("VmHWM")?);
         host::progress(&format!(
-            "  {when}: cloudcore {cloud:.1} MiB (at most {most_cloud:.1}), edgecore {edge:.1} MiB (at most {most_edge:.1})"
+            "  {:.1} s, of which cloudcore took {:.1} s of a processor, edgecore {:.1} s; then cloudcore has {cloud:.1} MiB \
+             (at most {most_cloud:.1}), edgecore {edge:.1} MiB (at most {most_edge:.1})",
+            taken.as_secs_f64(),
+            cpu[0],
+            cpu[1],
         ));
-        Ok(())
+        Ok(taken)
     }
 
-    fn first_bytes(&self, results: &mut Results) -> Result<()> {
-        let container = self.edge.containers()?.into_iter().next().context("no container")?.id;
+    fn first_bytes(&self, names: &Names, results: &mut Results) -> Result<()> {
         for run in 0..RUNS {
-            let mut version = self.lab.kubectl_command(&["version", "--client"]);
-            results.add("kubectl_start", first_byte(&mut version)?);
-            results.add("logs_first_byte", first_byte(&mut self.lab.kubectl_command(&["logs", POD]))?);
+            results.add(names.logs, first_byte(&mut self.lab.kubectl_command(&["logs", POD]))?);
             let mut exec = self.lab.kubectl_command(&["exec", POD, "--", "echo", "here"]);
-            results.add("exec_first_byte", first_byte(&mut exec)?);
-            let id = format!("bench-{run}");
-            let direct =
-                ["ctr", "-n", "k8s.io", "tasks", "exec", "--exec-id", &id, &container, "echo", "here"];
-            results.add("ctr_exec_first_byte", first_byte(&mut self.edge.command(&direct)?)?);
+            results.add(names.exec, first_byte(&mut exec)?);
+            if self.edge {
+                let mut version = self.lab.kubectl_command(&["version", "--client"]);
+                results.add("kubectl_start", first_byte(&mut version)?);
+                results.add("ctr_exec_first_byte", self.direct(run)?);
+            }
         }
         Ok(())
     }
 
+    /// The same without Kubernetes: by containerd's own client, on the node.
+    fn direct(&self, run: usize) -> Result<f64> {
+        let container = self.node.containers()?.into_iter().next().context("no container")?.id;
+        let id = format!("bench-{run}");
+        let exec = ["ctr", "-n", "k8s.io", "tasks", "exec", "--exec-id", &id, &container, "echo", "here"];
+        first_byte(&mut self.node.command(&exec)?)
+    }
+
     /// Into memory, so that no disk is measured.
-    fn copy(&self, results: &mut Results) -> Result<()> {
+    fn copy(&self, name: &'static str, results: &mut Results) -> Result<()> {
         let file = self.lab.dir().join("gibibyte");
         std::fs::File::create(&file)?.set_len(GIB)?;
-        self.say_memory("before")?;
         for _ in 0..LONG_RUNS {
-            let started = host::now();
             let from = file.to_str().context("a path of text")?;
-            self.lab.kubectl(&["cp", from, &format!("{POD}:/memory/file")])?;
-            results.add("cp_rate", rate(started.elapsed()));
+            let to = format!("{POD}:/memory/file");
+            let taken = self.taken(|| self.lab.kubectl(&["cp", from, &to]).map(drop))?;
+            results.add(name, rate(taken));
             let length = self.lab.kubectl(&["exec", POD, "--", "stat", "-c", "%s", "/memory/file"])?;
             ensure!(length.trim() == GIB.to_string(), "{length} bytes came");
             self.lab.kubectl(&["exec", POD, "--", "rm", "/memory/file"])?;
-            self.say_memory("after")?;
         }
         Ok(std::fs::remove_file(&file)?)
     }
 
-    fn forward(&self, results: &mut Results) -> Result<()> {
+    fn forward(&self, name: &'static str, results: &mut Results) -> Result<()> {
         self.lab.kubectl(&["exec", POD, "--", "truncate", "-s", &GIB.to_string(), "/memory/file"])?;
         let words = ["port-forward", &format!("pod/{POD}"), ":8080"];
         let (_forwarding, port) = self.listening(&words, "Forwarding from 127.0.0.1:")?;
-        self.say_memory("before")?;
         for _ in 0..LONG_RUNS {
-            let started = host::now();
             let url = format!("http://127.0.0.1:{port}/file");
-            let got = host::finish(Command::new("curl").args([
-                "-sf",
-                "-o",
-                "/dev/null",
-                "-w",
-                "%{size_download}",
-                &url,
-            ]))?;
-            ensure!(got == GIB.to_string(), "{got} bytes came");
-            results.add("forward_rate", rate(started.elapsed()));
-            self.say_memory("after")?;
+            let taken = self.taken(|| {
+                let whole = ["-sf", "-o", "/dev/null", "-w", "%{size_download}", &url];
+                let got = host::finish(Command::new("curl").args(whole))?;
+                ensure!(got == GIB.to_string(), "{got} bytes came");
+                Ok(())
+            })?;
+            results.add(name, rate(taken));
         }
         self.lab.kubectl(&["exec", POD, "--", "rm", "/memory/file"])?;
         Ok(())

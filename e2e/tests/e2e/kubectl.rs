@@ -60,7 +60,7 @@ impl Going {
         line.trim_end().to_owned()
     }
 
-    fn say(&mut self, text: &str) {
+    pub(crate) fn say(&mut self, text: &str) {
         self.child.stdin.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
     }
 
@@ -226,15 +226,21 @@ fn files_come_and_go() {
     }
 }
 
+/// Forwards to a pod's web server: where its page is for as long as the first is kept.
+pub(crate) fn forward(world: &World, pod: &str) -> (Going, String) {
+    let mut forwarding = Going::start(world, &["port-forward", &format!("pod/{pod}"), ":8080"]);
+    let line = forwarding.line();
+    let port = line.strip_prefix("Forwarding from 127.0.0.1:").and_then(|rest| rest.split(' ').next());
+    let url = format!("http://127.0.0.1:{}/index.html", port.with_context(|| line.clone()).unwrap());
+    (forwarding, url)
+}
+
 #[test]
 fn ports_are_forwarded() {
     let world = World::new("kubectl-forward");
     world.apply(&web("web", 1, EDGE));
     let pod = world.ready("app=web", 1).remove(0);
-    let mut forwarding = Going::start(&world, &["port-forward", &format!("pod/{}", pod.name), ":8080"]);
-    let line = forwarding.line();
-    let port = line.strip_prefix("Forwarding from 127.0.0.1:").and_then(|rest| rest.split(' ').next());
-    let url = format!("http://127.0.0.1:{}/index.html", port.with_context(|| line.clone()).unwrap());
+    let (_forwarding, url) = forward(&world, &pod.name);
     for _ in 0..3 {
         let got = host::finish(Command::new("curl").args(["-sf", "--max-time", "20", &url])).unwrap();
         assert_eq!(got, "one\n");

@@ -2,19 +2,26 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use skerry_e2e::host;
 use skerry_e2e::shape::Shape;
 
-use crate::kubectl::{Going, command, talker};
+use crate::kubectl::{Going, command, forward, talker};
 use crate::outage::epoch;
-use crate::world::{EDGE, PATIENCE, World, soak};
+use crate::world::{EDGE, PATIENCE, World, incompressible, sleeper, soak, web};
 
 #[test]
 fn a_stream_that_fills_the_link_is_in_nobodys_way() {
     let world = World::new("streams-full");
     talker(&world, "talks", "echo here; sleep 1000000");
+    let listens = "command: [sh, -c, \"while read line; do echo heard $line; done\"]\n    stdin: true";
+    world.apply(&sleeper("listens", EDGE).replace("command: [sleep, \"1000000\"]", listens));
+    world.apply(&web("web", 1, EDGE));
+    world.ready("app=listens", 1);
+    let web = world.ready("app=web", 1).remove(0);
     let before = epoch(&world).unwrap();
     world.edge.shape(Shape { rate_kbit: 1000, ..Shape::default() }).unwrap();
     // More than the link can carry for as long as this takes.
@@ -24,7 +31,30 @@ fn a_stream_that_fills_the_link_is_in_nobodys_way() {
         assert_eq!(world.kubectl(&["logs", "talks"]).unwrap(), "here\n");
         assert_eq!(world.kubectl(&["exec", "talks", "--", "echo", "hello"]).unwrap(), "hello\n");
     }
-    // What is wanted comes beside it: a pod, and its status back.
+    let mut attached = Going::start(&world, &["attach", "-i", "listens"]);
+    attached.say("you\n");
+    assert_eq!(attached.line(), "heard you");
+    drop(attached);
+    let (there, back) = (world.lab.dir().join("full-there"), world.lab.dir().join("full-back"));
+    std::fs::write(&there, incompressible(3, 16 << 10, 0..=127)).unwrap();
+    world.kubectl(&["cp", there.to_str().unwrap(), "talks:/tmp/file"]).unwrap();
+    world.kubectl(&["cp", "talks:/tmp/file", back.to_str().unwrap()]).unwrap();
+    assert!(
+        std::fs::read(&there).unwrap() == std::fs::read(&back).unwrap(),
+        "it came back as something else"
+    );
+    let (_forwarding, url) = forward(&world, &web.name);
+    assert_eq!(host::finish(Command::new("curl").args(["-sf", "--max-time", "60", &url])).unwrap(), "one\n");
+    let raw =
+        |path: &str| world.lab.kubectl(&["get", "--raw", &format!("/api/v1/nodes/{EDGE}/proxy/{path}")]);
+    assert_eq!(raw("healthz").unwrap(), "ok");
+    let metrics = raw("metrics/resource").unwrap();
+    assert!(metrics.contains("container_memory_working_set_bytes{container=\"main\""), "{metrics}");
+    // What is wanted comes beside it: a container put beside another, a pod, and its status back.
+    let image =
+        ["--image=docker.io/library/busybox:latest", "--image-pull-policy=IfNotPresent", "-c", "looker"];
+    world.kubectl(&[&["debug", "talks"], &image[..], &["--", "echo", "seen"]].concat()).unwrap();
+    world.wait("it has run", || Ok(world.kubectl(&["logs", "talks", "-c", "looker"])? == "seen\n"));
     talker(&world, "comes", "sleep 1000000");
     assert_eq!(epoch(&world).unwrap(), before, "it was one session all the time");
     drop(greedy);
