@@ -1,7 +1,7 @@
 //! The table: every field of a pod that this node honours, or that is none of a node's business.
 //!
 //! Fields that are left out on purpose, since they ask for something this node does not do: `runtimeClassName` and with
-//! it `overhead`, `resourceClaims`, `resources` of the pod, `hostnameOverride`, `hostUsers: false`; of containers
+//! it `overhead`, `resourceClaims`, `resources` of the pod, `hostUsers: false`; of containers
 //! `volumeDevices`, `restartPolicyRules`, gRPC probes, `stopSignal`, `tcpSocket` hooks (which upstream does not carry
 //! out either), `fileKeyRef`, resources other than CPU, memory and ephemeral storage; of ephemeral containers also what
 //! the API server takes of none (ports, probes, hooks, resources, a restart policy, parts of volumes); of security
@@ -63,6 +63,7 @@ const NETWORK: Fields = &[
     ("hostAliases", List(&Object(&[&[("hostnames", Any), ("ip", Any)]]))),
     ("hostNetwork", Any),
     ("hostname", Any),
+    ("hostnameOverride", Any),
     ("setHostnameAsFQDN", Any),
     ("subdomain", Any),
 ];
