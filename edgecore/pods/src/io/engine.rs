@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 use wire::Kind;
 
 use crate::action::Outcome;
-use crate::admit::{Admission, Neighbour, admit};
+use crate::admit::{Admission, Neighbour, REJECTED, admit};
 use crate::desired::Desired;
 use crate::event::Event;
 use crate::handle::{Alive, RuntimeState};
@@ -415,6 +415,10 @@ impl<R: Runtime> Engine<R> {
             entry.memory.blocked = blocked;
             if let Admission::Refused(verdict) = answer {
                 tracing::warn!(uid, reason = verdict.reason, "pod refused");
+                if let Some(desired) = &entry.desired {
+                    let note = verdict.message.strip_prefix(REJECTED).unwrap_or(&verdict.message);
+                    self.shared.events.tell(Event::pod(desired, true, &verdict.reason, note));
+                }
                 entry.history.verdict = Some(verdict);
                 entry.dirty = true;
             }

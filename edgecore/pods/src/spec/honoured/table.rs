@@ -47,7 +47,8 @@ const RUNNING: Fields = &[
     ("hostUsers", Only(true)),
     ("imagePullSecrets", Any),
     ("initContainers", List(&Object(&[PROCESS, CONTAINER, &[("restartPolicy", OneOf(&["Always"]))]]))),
-    ("os", Object(&[&[("name", OneOf(&["linux"]))]])),
+    // A pod for another system is not taken on: see `admit`.
+    ("os", Object(&[&[("name", Any)]])),
     ("restartPolicy", OneOf(&["Always", "OnFailure", "Never"])),
     ("securityContext", POD_SECURITY),
     ("serviceAccount", Any),

@@ -39,7 +39,6 @@ fn refused_fields_are_named_by_their_path() {
         (json!({"runtimeClassName": "gvisor"}), "spec.runtimeClassName"),
         (json!({"overhead": {"cpu": "1"}}), "spec.overhead"),
         (json!({"hostUsers": false}), "spec.hostUsers=false"),
-        (json!({"os": {"name": "windows"}}), "spec.os.name=windows"),
         (json!({"resources": {"limits": {"cpu": "1"}}}), "spec.resources"),
         (
             json!({"ephemeralContainers": [{"name": "a"}, {"name": "b", "ports": [{"containerPort": 1}]}]}),
