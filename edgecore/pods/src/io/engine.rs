@@ -254,7 +254,9 @@ impl<R: Runtime> Engine<R> {
             (probe::Kind::Liveness, true) => {}
             (probe::Kind::Startup | probe::Kind::Liveness, false) => {
                 let (name, kind) = (&said.container, said.kind.name().to_lowercase());
-                let message = format!("Container {name} failed {kind} probe, will be restarted");
+                let again = entry.desired.as_ref().is_some_and(|desired| desired.outlives_a_probe(name));
+                let then = if again { ", will be restarted" } else { "" };
+                let message = format!("Container {name} failed {kind} probe{then}");
                 entry.memory.doomed.insert(said.run.0, Doom { message, grace: said.grace });
             }
         }
