@@ -1,11 +1,18 @@
-//! What stands in the way of a pod that was bound to this node: a predecessor, kernel parameters, host ports, too many
-//! pods.
+//! What stands in the way of a pod that was bound to this node: a predecessor, another operating system, kernel
+//! parameters, host ports, too many pods.
 
 use std::collections::BTreeMap;
 
 use crate::desired::Desired;
 use crate::history::Verdict;
 use crate::spec::sysctls;
+
+/// What the message of a pod that is never taken on begins with, in upstream's words; its event does without.
+pub const REJECTED: &str = "Pod was rejected: ";
+/// The operating system of this node, as Go names it.
+const OS: &str = "linux";
+/// The label that asks for one.
+const OS_LABEL: &str = "kubernetes.io/os";
 
 /// A pod on the node, as far as others mind it.
 #[derive(Debug, Clone, Copy)]
@@ -49,17 +56,20 @@ pub fn admit<'a>(pods: &[Neighbour<'a>], max_pods: usize) -> BTreeMap<&'a str, A
             Admission::Wait
         } else if pod.taken {
             Admission::Free
+        } else if let Some((reason, why)) = foreign(pod.desired) {
+            refused(reason, why)
         } else if let Some(why) = sysctls::forbidden(&pod.desired.pod) {
-            refused(sysctls::FORBIDDEN, format!("Pod was rejected: {why}"))
+            refused(sysctls::FORBIDDEN, &why)
         } else if admitted.iter().any(|other| clash(other, pod)) {
-            let why = "Pod was rejected: Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports";
-            refused("NodePorts", why.to_owned())
+            let why =
+                "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports";
+            refused("NodePorts", why)
         } else if admitted.len() >= max_pods {
             let why = format!(
-                "Pod was rejected: Node didn't have enough resource: pods, requested: 1, used: {}, capacity: {max_pods}",
+                "Node didn't have enough resource: pods, requested: 1, used: {}, capacity: {max_pods}",
                 admitted.len()
             );
-            refused("OutOfpods", why)
+            refused("OutOfpods", &why)
         } else {
             admitted.push(pod);
             Admission::Free
@@ -69,8 +79,22 @@ pub fn admit<'a>(pods: &[Neighbour<'a>], max_pods: usize) -> BTreeMap<&'a str, A
     answers
 }
 
-fn refused(reason: &str, message: String) -> Admission {
+fn refused(reason: &str, why: &str) -> Admission {
+    let message = format!("{REJECTED}{why}");
     Admission::Refused(Verdict { succeeded: false, reason: reason.to_owned(), message })
+}
+
+/// Reason and message, in upstream's words, where the pod is for another operating system. Upstream, too, looks at the
+/// pod's own label, not at its selector.
+fn foreign(desired: &Desired) -> Option<(&'static str, &'static str)> {
+    let labels = desired.pod.metadata.labels.as_ref();
+    if labels.and_then(|labels| labels.get(OS_LABEL)).is_some_and(|os| os != OS) {
+        let why = "Failed to admit pod as the `kubernetes.io/os` label doesn't match node label";
+        return Some(("PodOSSelectorNodeLabelDoesNotMatch", why));
+    }
+    let os = desired.spec().and_then(|spec| spec.os.as_ref());
+    let why = "Failed to admit pod as the OS field doesn't match node OS";
+    os.is_some_and(|os| os.name != OS).then_some(("PodOSNotSupported", why))
 }
 
 /// Both want the same port of the host.
@@ -129,18 +153,70 @@ mod tests {
         assert_eq!(got, want);
     }
 
+    /// Why a pod with this body is refused, and its message.
+    fn why(body: &serde_json::Value, taken: bool) -> Option<(String, String)> {
+        let mut desired = pod("1", "a", 0, false);
+        desired.pod = Arc::new(serde_json::from_value(body.clone()).unwrap());
+        let neighbour = Neighbour { desired: &desired, taken, over: false, left_nothing: false };
+        match admit(&[neighbour], 3).remove("1") {
+            Some(Admission::Refused(verdict)) => Some((verdict.reason, verdict.message)),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_pod_for_another_system_is_refused_in_upstreams_words() {
+        let os = |name: &str| json!({"spec": {"containers": [{"name": "c"}], "os": {"name": name}}});
+        let refused = |reason: &str, message: &str| Some((reason.to_owned(), message.to_owned()));
+        let by_field = refused(
+            "PodOSNotSupported",
+            "Pod was rejected: Failed to admit pod as the OS field doesn't match node OS",
+        );
+        assert_eq!(why(&os("windows"), false), by_field);
+        assert_eq!(why(&os("windows"), true), None);
+        assert_eq!(why(&os("linux"), false), None);
+        let label = |name: &str| {
+            let mut body = os("windows");
+            body["metadata"] = json!({"labels": {"kubernetes.io/os": name}});
+            body
+        };
+        let by_label = refused(
+            "PodOSSelectorNodeLabelDoesNotMatch",
+            "Pod was rejected: Failed to admit pod as the `kubernetes.io/os` label doesn't match node label",
+        );
+        assert_eq!(why(&label("windows"), false), by_label);
+        assert_eq!(why(&label("linux"), false), by_field);
+        // The selector is the scheduler's business.
+        let selector = json!({"spec": {"containers": [], "nodeSelector": {"kubernetes.io/os": "windows"}}});
+        assert_eq!(why(&selector, false), None);
+    }
+
+    #[test]
+    fn a_pod_that_is_refused_takes_nobodys_place() {
+        let mut windows = pod("1", "a", 80, false);
+        let os = json!({"name": "windows"});
+        let mut body = (*windows.pod).clone();
+        body.spec.as_mut().unwrap().os = serde_json::from_value(os).unwrap();
+        windows.pod = Arc::new(body);
+        let linux = pod("2", "b", 80, false);
+        let pods = [&windows, &linux].map(|desired| Neighbour {
+            desired,
+            taken: false,
+            over: false,
+            left_nothing: false,
+        });
+        let answers = admit(&pods, 1);
+        assert!(matches!(answers["1"], Admission::Refused(_)));
+        assert_eq!(answers["2"], Admission::Free);
+    }
+
     #[test]
     fn parameters_of_the_kernel_that_touch_others_are_refused_to_new_pods() {
-        let mut desired = pod("1", "a", 0, false);
-        let spec = json!({"spec": {"containers": [], "securityContext": {"sysctls": [{"name": "kernel.msgmax", "value": "1"}]}}});
-        desired.pod = Arc::new(serde_json::from_value(spec).unwrap());
-        let judged = |taken: bool| {
-            let pod = Neighbour { desired: &desired, taken, over: false, left_nothing: false };
-            admit(&[pod], 3)["1"].clone()
-        };
-        assert_eq!(judged(true), Admission::Free);
-        let why = "Pod was rejected: forbidden sysctl: \"kernel.msgmax\" not allowlisted";
-        assert_eq!(judged(false), refused("SysctlForbidden", why.to_owned()));
+        let sysctls = json!([{"name": "kernel.msgmax", "value": "1"}]);
+        let body = json!({"spec": {"containers": [], "securityContext": {"sysctls": sysctls}}});
+        assert_eq!(why(&body, true), None);
+        let message = "Pod was rejected: forbidden sysctl: \"kernel.msgmax\" not allowlisted";
+        assert_eq!(why(&body, false), Some(("SysctlForbidden".to_owned(), message.to_owned())));
     }
 
     #[test]

@@ -56,17 +56,6 @@ pub struct Desired {
     pub gone: bool,
 }
 
-/// Whether and when an ended container runs again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RestartPolicy {
-    /// Always.
-    Always,
-    /// Unless it exited with 0.
-    OnFailure,
-    /// Never.
-    Never,
-}
-
 /// Which part a container plays in its pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
@@ -118,26 +107,6 @@ impl Desired {
     /// but them.
     pub fn held_back(&self) -> bool {
         honoured::beside_ephemeral(&self.refused)
-    }
-
-    /// Its restart policy.
-    pub fn restart_policy(&self) -> RestartPolicy {
-        match self.spec().and_then(|spec| spec.restart_policy.as_deref()) {
-            Some("OnFailure") => RestartPolicy::OnFailure,
-            Some("Never") => RestartPolicy::Never,
-            _ => RestartPolicy::Always,
-        }
-    }
-
-    /// Restart policy of one container: a sidecar's is `Always`; other init containers run again after a failure
-    /// unless the pod's policy is `Never`; an ephemeral container never does.
-    pub fn container_policy(&self, role: Role) -> RestartPolicy {
-        match (role, self.restart_policy()) {
-            (Role::Sidecar, _) => RestartPolicy::Always,
-            (Role::Ephemeral, _) => RestartPolicy::Never,
-            (Role::Init, RestartPolicy::Always) => RestartPolicy::OnFailure,
-            (Role::Init | Role::App, policy) => policy,
-        }
     }
 
     /// Time between SIGTERM and SIGKILL when the pod ends: what the deletion says, else the spec. Never under a second.

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::desired::{Desired, RestartPolicy, Role};
+use crate::desired::{Desired, Role};
 use crate::history::{History, Verdict};
 use crate::observed::PodView;
-use crate::restart::{Now, restarts};
+use crate::restart::Now;
 
 /// Why the pod never runs again, if so.
 pub fn judge(desired: &Desired, view: &PodView, history: &History, now: &Now) -> Option<Verdict> {
@@ -40,18 +40,14 @@ fn plain(succeeded: bool) -> Verdict {
 
 /// An init container failed and may not run again.
 fn init_failed(desired: &Desired, history: &History) -> bool {
-    desired.restart_policy() == RestartPolicy::Never
-        && desired.inits().filter(|(role, _)| *role == Role::Init).any(|(_, container)| {
-            history
-                .ran(&container.name)
-                .and_then(crate::history::Ran::ended)
-                .is_some_and(|ended| ended.exit_code != 0)
-        })
+    desired.inits().filter(|(role, _)| *role == Role::Init).any(|(role, container)| {
+        let ended = history.ran(&container.name).and_then(crate::history::Ran::ended);
+        ended.is_some_and(|ended| ended.exit_code != 0 && !desired.restarts(role, container, ended.exit_code))
+    })
 }
 
 /// All containers the pod is for have ended for good: whether with success.
 fn apps_over(desired: &Desired, view: &PodView, history: &History) -> Option<bool> {
-    let policy = desired.restart_policy();
     let (mut ran, mut all_ran, mut succeeded) = (false, true, true);
     for container in desired.apps() {
         let Some(known) = history.ran(&container.name).filter(|known| known.current.is_some()) else {
@@ -59,7 +55,7 @@ fn apps_over(desired: &Desired, view: &PodView, history: &History) -> Option<boo
             continue;
         };
         let ended = known.ended()?;
-        if restarts(policy, ended.exit_code) {
+        if desired.restarts(Role::App, container, ended.exit_code) {
             return None;
         }
         ran = true;
@@ -69,5 +65,5 @@ fn apps_over(desired: &Desired, view: &PodView, history: &History) -> Option<boo
         return Some(succeeded);
     }
     // Some never ran. Without its sandbox a pod that never restarts gets no second one, once any of it ran.
-    (ran && policy == RestartPolicy::Never && view.sandbox().is_none()).then_some(false)
+    (ran && desired.runs_once() && view.sandbox().is_none()).then_some(false)
 }

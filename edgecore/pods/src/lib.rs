@@ -2,7 +2,7 @@
 //!
 //! In: the pods of the store ([`desired`]), what the runtime holds ([`observed`]), what was ([`history`], persistent)
 //! and what this process knows ([`memory`]). Pure in the middle: a pod is looked back on ([`history`], [`judge`]),
-//! planned ([`plan`], with [`restart`], [`admit`]) and told of ([`status`], [`event`]). Out ([`io`]): one worker per
+//! planned ([`plan`], with [`policy`], [`restart`], [`admit`]) and told of ([`status`], [`event`]). Out ([`io`]): one worker per
 //! pod takes the planned steps through the port [`runtime`]; reports, events and memory go into the store.
 //!
 //! What holds:
@@ -33,6 +33,7 @@ pub mod judge;
 pub mod memory;
 pub mod observed;
 pub mod plan;
+pub mod policy;
 pub mod probe;
 pub mod probe_counts;
 pub mod qos;

@@ -8,8 +8,6 @@ use std::time::Duration;
 use kit::Elapsed;
 use serde::{Deserialize, Serialize};
 
-use crate::desired::RestartPolicy;
-
 /// First wait.
 const FIRST: Duration = Duration::from_secs(10);
 /// Longest wait.
@@ -84,15 +82,6 @@ impl Mark {
             || Duration::from_millis(u64::try_from(now.wall.0.saturating_sub(self.wall_ms)).unwrap_or(0)),
             |then| now.elapsed.since(then),
         )
-    }
-}
-
-/// Whether a container that ended so runs again.
-pub const fn restarts(policy: RestartPolicy, exit_code: i32) -> bool {
-    match policy {
-        RestartPolicy::Always => true,
-        RestartPolicy::OnFailure => exit_code != 0,
-        RestartPolicy::Never => false,
     }
 }
 

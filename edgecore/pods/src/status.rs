@@ -7,7 +7,7 @@ mod containers;
 
 use serde_json::{Map, Value, json};
 
-use crate::desired::{RestartPolicy, Role};
+use crate::desired::Role;
 use crate::history::History;
 use crate::plan::Round;
 
@@ -34,14 +34,18 @@ pub fn phase(round: Round<'_>) -> &'static str {
         };
         return if round.desired.apps().all(good) { "Succeeded" } else { "Failed" };
     }
-    let (mut waiting, mut running, mut stopped, mut succeeded) = (0, 0, 0, 0);
+    let (mut waiting, mut running, mut stopped, mut again, mut succeeded) = (0, 0, 0, 0, 0);
     for container in round.desired.apps() {
         match state(round, Role::App, &container.name) {
             State::Waiting { last: None, .. } => waiting += 1,
-            State::Waiting { .. } => stopped += 1,
+            State::Waiting { last: Some(_), .. } => {
+                stopped += 1;
+                again += 1;
+            }
             State::Running(_) => running += 1,
             State::Terminated(ended) => {
                 stopped += 1;
+                again += usize::from(round.desired.restarts(Role::App, container, ended.exit_code));
                 succeeded += usize::from(ended.exit_code == 0);
             }
         }
@@ -49,13 +53,13 @@ pub fn phase(round: Round<'_>) -> &'static str {
     if !conditions::initialized(round) || waiting > 0 {
         return "Pending";
     }
-    match (running, stopped, round.desired.restart_policy()) {
-        (1.., _, _) | (0, 1.., RestartPolicy::Always) => "Running",
-        // Sidecars still end: what ended for good frees its resources, so that is told when nothing runs.
-        (0, 1.., _) if !over => "Running",
-        (0, 1.., _) if stopped == succeeded => "Succeeded",
-        (0, 1.., RestartPolicy::Never) => "Failed",
-        (0, 1.., RestartPolicy::OnFailure) => "Running",
+    match (running, stopped) {
+        (1.., _) => "Running",
+        // Some run again; or sidecars still end: what ended for good frees its resources, so that is told when nothing
+        // runs.
+        (0, 1..) if again > 0 || !over => "Running",
+        (0, 1..) if stopped == succeeded => "Succeeded",
+        (0, 1..) => "Failed",
         _ => "Pending",
     }
 }

@@ -5,4 +5,5 @@ mod ephemeral;
 mod kit;
 mod model;
 mod plan;
+mod policy;
 mod status;

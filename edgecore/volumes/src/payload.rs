@@ -169,7 +169,7 @@ mod tests {
     }
 
     fn item(key: &str, path: &str, mode: Option<i32>) -> KeyToPath {
-        KeyToPath { key: key.to_owned(), path: path.to_owned(), mode }
+        KeyToPath { key: key.to_owned(), path: path.to_owned(), mode, ..KeyToPath::default() }
     }
 
     const OPEN: Audience = Audience { group: None, user: None, mode: 0o644 };

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 use wire::Kind;
 
 use crate::action::Outcome;
-use crate::admit::{Admission, Neighbour, admit};
+use crate::admit::{Admission, Neighbour, REJECTED, admit};
 use crate::desired::Desired;
 use crate::event::Event;
 use crate::handle::{Alive, RuntimeState};
@@ -254,7 +254,9 @@ impl<R: Runtime> Engine<R> {
             (probe::Kind::Liveness, true) => {}
             (probe::Kind::Startup | probe::Kind::Liveness, false) => {
                 let (name, kind) = (&said.container, said.kind.name().to_lowercase());
-                let message = format!("Container {name} failed {kind} probe, will be restarted");
+                let again = entry.desired.as_ref().is_some_and(|desired| desired.outlives_a_probe(name));
+                let then = if again { ", will be restarted" } else { "" };
+                let message = format!("Container {name} failed {kind} probe{then}");
                 entry.memory.doomed.insert(said.run.0, Doom { message, grace: said.grace });
             }
         }
@@ -415,6 +417,10 @@ impl<R: Runtime> Engine<R> {
             entry.memory.blocked = blocked;
             if let Admission::Refused(verdict) = answer {
                 tracing::warn!(uid, reason = verdict.reason, "pod refused");
+                if let Some(desired) = &entry.desired {
+                    let note = verdict.message.strip_prefix(REJECTED).unwrap_or(&verdict.message);
+                    self.shared.events.tell(Event::pod(desired, true, &verdict.reason, note));
+                }
                 entry.history.verdict = Some(verdict);
                 entry.dirty = true;
             }

@@ -1,10 +1,12 @@
 //! Which containers start now.
 
+use k8s_openapi::api::core::v1::Container;
+
 use crate::action::Action;
-use crate::desired::{RestartPolicy, Role};
+use crate::desired::Role;
 use crate::plan::{Plan, Round, init};
-use crate::restart::{Restart, restarts, when};
-use crate::runtime::{Container, ContainerId, ContainerState};
+use crate::restart::{Restart, when};
+use crate::runtime::{self, ContainerId, ContainerState};
 
 /// Steps that start containers in the sandbox (`None`: in one still to be made).
 pub(super) fn plan(round: Round<'_>, sandbox: Option<&str>, plan: &mut Plan) -> Vec<Action> {
@@ -23,9 +25,8 @@ pub(super) fn plan(round: Round<'_>, sandbox: Option<&str>, plan: &mut Plan) -> 
             for name in sidecars {
                 start(round, Role::Sidecar, &name, plan, &mut steps);
             }
-            let policy = round.desired.restart_policy();
             for container in round.desired.apps() {
-                if wanted(round, &container.name, policy) {
+                if wanted(round, container) {
                     start(round, Role::App, &container.name, plan, &mut steps);
                 }
             }
@@ -49,17 +50,20 @@ fn ephemeral(round: Round<'_>, plan: &mut Plan, steps: &mut Vec<Action>) {
 fn target(round: Round<'_>, name: &str) -> Option<ContainerId> {
     let wanted = round.desired.ephemeral(name)?.target.as_deref()?;
     let sandbox = &round.view.sandbox()?.id;
-    let runs =
-        |container: &Container| container.state == ContainerState::Running && container.sandbox == *sandbox;
+    let runs = |container: &runtime::Container| {
+        container.state == ContainerState::Running && container.sandbox == *sandbox
+    };
     let found = round.view.named(wanted).find(|seen| runs(&seen.container))?;
     Some(found.container.id.clone())
 }
 
 /// Whether the container should run and does not.
-fn wanted(round: Round<'_>, name: &str, policy: RestartPolicy) -> bool {
-    match round.history.ran(name) {
+fn wanted(round: Round<'_>, container: &Container) -> bool {
+    match round.history.ran(&container.name) {
         Some(ran) if ran.running().is_some() => false,
-        Some(ran) => ran.ended().is_none_or(|ended| restarts(policy, ended.exit_code)),
+        Some(ran) => {
+            ran.ended().is_none_or(|ended| round.desired.restarts(Role::App, container, ended.exit_code))
+        }
         None => true,
     }
 }

@@ -9,12 +9,23 @@ use crate::spec::error::SpecError;
 
 /// Longest host name.
 const LONGEST: usize = 63;
+/// Longest name of several parts, in DNS.
+const LONGEST_SUBDOMAIN: usize = 253;
 /// Longest name the kernel keeps.
 const LONGEST_FQDN: usize = 64;
 
 /// Host name and domain (empty where the pod has no subdomain).
 pub(crate) fn name_and_domain(pod: &Pod, node: &NodeFacts) -> Result<(String, String), SpecError> {
     let spec = pod.spec.as_ref();
+    let name = pod.metadata.name.clone().unwrap_or_default();
+    if let Some(hostname) = spec.and_then(|spec| spec.hostname_override.as_ref()) {
+        // It is the whole name: it may have dots, and no domain follows it.
+        if !is_subdomain(hostname) {
+            let why = format!("pod HostnameOverride {hostname:?} is not a valid DNS subdomain");
+            return Err(SpecError::sandbox(why));
+        }
+        return Ok((cut(&name, hostname.clone())?, String::new()));
+    }
     let given = |name: Option<&String>| name.filter(|name| !name.is_empty()).cloned();
     let label = |what: &str, name: String| {
         if is_label(&name) {
@@ -23,7 +34,6 @@ pub(crate) fn name_and_domain(pod: &Pod, node: &NodeFacts) -> Result<(String, St
             Err(SpecError::sandbox(format!("pod {what} {name:?} is not a valid DNS label")))
         }
     };
-    let name = pod.metadata.name.clone().unwrap_or_default();
     let hostname = match given(spec.and_then(|spec| spec.hostname.as_ref())) {
         Some(hostname) => label("Hostname", hostname)?,
         None => name.clone(),
@@ -100,9 +110,18 @@ fn cut(pod: &str, hostname: String) -> Result<String, SpecError> {
 
 /// RFC 1123: letters in lower case, digits and dashes, no dash at the ends.
 fn is_label(name: &str) -> bool {
+    name.len() <= LONGEST && is_part(name)
+}
+
+/// RFC 1123, parts with dots between them. As upstream's check, it bounds the whole and no part.
+fn is_subdomain(name: &str) -> bool {
+    name.len() <= LONGEST_SUBDOMAIN && name.split('.').all(is_part)
+}
+
+fn is_part(name: &str) -> bool {
     let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     let ends = !name.starts_with('-') && !name.ends_with('-');
-    !name.is_empty() && name.len() <= LONGEST && ends && name.bytes().all(inner)
+    !name.is_empty() && ends && name.bytes().all(inner)
 }
 
 #[cfg(test)]

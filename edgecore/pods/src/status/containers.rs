@@ -7,7 +7,7 @@ use crate::desired::Role;
 use crate::history::{Ended, Ran, Run};
 use crate::memory::PULL_ERROR_SHOWN;
 use crate::plan::{Round, restart};
-use crate::restart::{Restart, go_duration, restarts};
+use crate::restart::{Restart, go_duration};
 use crate::status::time;
 
 /// What people see of a container.
@@ -36,9 +36,11 @@ pub fn state<'a>(round: Round<'a>, role: Role, name: &str) -> State<'a> {
     }
     let ended = ran.and_then(Ran::ended);
     let over = round.desired.deleting || round.history.verdict.is_some();
-    if let Some(ended) = ended
-        && (over || !restarts(round.desired.container_policy(role), ended.exit_code))
-    {
+    let again = |ended: &Ended| {
+        let container = round.desired.container(name);
+        container.is_some_and(|(role, container)| round.desired.restarts(role, container, ended.exit_code))
+    };
+    if let Some(ended) = ended.filter(|ended| over || !again(ended)) {
         return State::Terminated(ended);
     }
     match (why_not(round, role, name), ended) {

@@ -377,6 +377,27 @@ async fn what_cannot_be_run_says_so_by_name_and_disturbs_nobody() {
 }
 
 #[tokio::test]
+async fn a_pod_for_another_system_is_rejected_and_a_word_said() {
+    let node = Node::new();
+    let spec = json!({"os": {"name": "windows"}, "containers": [{"name": "c", "image": "img:1"}]});
+    node.pod("w", "w", spec).await;
+    node.until("rejected", |node| node.phase("w") == "Failed").await;
+    let status = node.report("w")["status"].clone();
+    let why = "Failed to admit pod as the OS field doesn't match node OS";
+    assert_eq!(
+        (&status["reason"], &status["message"]),
+        (&json!("PodOSNotSupported"), &json!(format!("Pod was rejected: {why}")))
+    );
+    node.until("told", |node| {
+        let told = node.store.journal(0, 100).unwrap();
+        let note = format!("\"note\":\"{why}\"");
+        told.iter().any(|row| String::from_utf8_lossy(&row.body).contains(&note))
+    })
+    .await;
+    assert!(node.calls().is_empty());
+}
+
+#[tokio::test]
 async fn probes_make_ready_and_restart() {
     let node = Node::new();
     node.runtime.world(|world| world.commands.insert("live".into(), 0));

@@ -7,11 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::Container;
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::action::Action;
 use crate::desired::{Desired, Role};
+use crate::history::Ended;
 use crate::plan::{Round, plan};
 use crate::runtime::{ContainerId, ContainerState};
 use crate::status::{Host, status};
@@ -50,7 +52,7 @@ fn happens() -> impl Strategy<Value = Happens> {
     prop_oneof![
         8 => (0_usize..6).prop_map(|steps| Happens::Turn { steps }),
         4 => (0_u64..400_000).prop_map(|ms| Happens::Pass { ms }),
-        4 => (any::<prop::sample::Index>(), 0_i32..2).prop_map(|(which, code)| Happens::Exit { which, code }),
+        4 => (any::<prop::sample::Index>(), 0_i32..3).prop_map(|(which, code)| Happens::Exit { which, code }),
         2 => Just(Happens::Crash),
         1 => Just(Happens::CrashInAStart),
         1 => Just(Happens::Reboot),
@@ -62,19 +64,69 @@ fn happens() -> impl Strategy<Value = Happens> {
     ]
 }
 
+/// What a container says itself of its restarts: nothing, or one of these policies with up to two rules.
+fn own(policies: &'static [&'static str]) -> impl Strategy<Value = Value> {
+    // 1 and 2 are its own ends, 255 a power cut's, 143 a stop's.
+    let codes = prop::sample::subsequence(vec![0, 1, 2, 143, 255], 0..4);
+    let rule = (prop::sample::select(vec!["In", "NotIn"]), codes).prop_map(|(operator, values)| {
+        json!({"action": "Restart", "exitCodes": {"operator": operator, "values": values}})
+    });
+    let said = (prop::sample::select(policies), prop::collection::vec(rule, 0..3))
+        .prop_map(|(policy, rules)| json!({"restartPolicy": policy, "restartPolicyRules": rules}));
+    prop_oneof![1 => Just(json!({})), 1 => said]
+}
+
 fn pods() -> impl Strategy<Value = Desired> {
     let policy = prop::sample::select(vec!["Always", "OnFailure", "Never"]);
-    (policy, 0_usize..3, any::<bool>(), 1_usize..3, any::<bool>()).prop_map(
-        |(policy, inits, sidecar, apps, port)| {
-            let mut init: Vec<_> = (0..inits).map(|n| json!({"name": format!("i{n}")})).collect();
+    let inits = prop::collection::vec(own(&["OnFailure", "Never"]), 0..3);
+    let apps = prop::collection::vec(own(&["Always", "OnFailure", "Never"]), 1..3);
+    (policy, inits, any::<bool>(), apps, any::<bool>()).prop_map(
+        |(policy, mut inits, sidecar, mut apps, port)| {
+            for (n, init) in inits.iter_mut().enumerate() {
+                init["name"] = json!(format!("i{n}"));
+            }
             if sidecar {
-                init.insert(init.len() / 2, json!({"name": "side", "restartPolicy": "Always"}));
+                inits.insert(inits.len() / 2, json!({"name": "side", "restartPolicy": "Always"}));
             }
             let ports = if port { json!([{"containerPort": 80, "hostPort": 80}]) } else { json!([]) };
-            let apps: Vec<_> = (0..apps).map(|n| json!({"name": format!("a{n}"), "ports": ports})).collect();
-            pod(&json!({"restartPolicy": policy, "initContainers": init, "containers": apps}))
+            for (n, app) in apps.iter_mut().enumerate() {
+                app["name"] = json!(format!("a{n}"));
+                app["ports"] = ports.clone();
+            }
+            pod(&json!({"restartPolicy": policy, "initContainers": inits, "containers": apps}))
         },
     )
+}
+
+/// How a container's latest run ended, where it ended for good.
+fn ended_for_good<'a>(sim: &'a Sim, role: Role, container: &Container) -> Option<&'a Ended> {
+    let ended = sim.history.ran(&container.name)?.ended()?;
+    (!sim.desired.restarts(role, container, ended.exit_code)).then_some(ended)
+}
+
+/// What ended for good is never followed by another run, and a pod is not over while somebody is to run again. `done`
+/// are the runs after which there was to be none, by container.
+fn check_ends(sim: &Sim, done: &mut BTreeMap<String, String>) {
+    for app in sim.desired.apps() {
+        let run = sim.history.ran(&app.name).and_then(|ran| ran.current.as_ref()).map(|run| &run.id);
+        if let (Some(last), Some(run)) = (done.get(&app.name), run) {
+            assert_eq!(run, last, "{} runs again", app.name);
+        }
+        if let Some(ended) = ended_for_good(sim, Role::App, app) {
+            done.insert(app.name.clone(), ended.id.clone());
+        }
+    }
+    let failed = sim.desired.inits().any(|(role, init)| {
+        role == Role::Init && ended_for_good(sim, role, init).is_some_and(|ended| ended.exit_code != 0)
+    });
+    if sim.history.verdict.is_some() && !failed {
+        for app in sim.desired.apps() {
+            let never_ran = sim.history.ran(&app.name).is_none_or(|ran| ran.current.is_none());
+            let over =
+                ended_for_good(sim, Role::App, app).is_some() || (never_ran && sim.desired.runs_once());
+            assert!(over, "the pod is over, and {} is not", app.name);
+        }
+    }
 }
 
 /// What must hold after every single event.
@@ -247,14 +299,16 @@ proptest! {
     fn every_life_ends_well(desired in pods(), events in prop::collection::vec(happens(), 0..40)) {
         let mut sim = Sim::new(desired);
         let (mut restarts, mut over, mut boots) = (BTreeMap::new(), false, 0);
-        let mut ran = BTreeMap::new();
+        let (mut ran, mut done) = (BTreeMap::new(), BTreeMap::new());
         for event in &events {
             apply(&mut sim, event, &mut boots);
             check_always(&sim, &mut restarts, &mut over);
             check_ephemeral(&sim, &mut ran);
+            check_ends(&sim, &mut done);
         }
         calm(&mut sim);
         check_ephemeral(&sim, &mut ran);
+        check_ends(&sim, &mut done);
         let running = |name: &str| sim.running(name).is_some();
         if sim.desired.deleting {
             prop_assert!(sim.world.containers.is_empty() && sim.world.sandboxes.is_empty());
@@ -266,9 +320,7 @@ proptest! {
             prop_assert_eq!(status["phase"].as_str(), Some(phase));
         } else {
             for container in sim.desired.apps() {
-                let policy = sim.desired.restart_policy();
-                let ended = sim.history.ran(&container.name).and_then(|ran| ran.ended());
-                let done = ended.is_some_and(|ended| !crate::restart::restarts(policy, ended.exit_code));
+                let done = ended_for_good(&sim, Role::App, container).is_some();
                 prop_assert!(running(&container.name) || done, "{} does not run", container.name);
             }
             for ephemeral in sim.desired.ephemeral.iter() {

@@ -48,7 +48,10 @@ fn run_container(runtime: &Fake, uid: &str) {
 }
 
 fn wanted(uid: &str) -> Change {
-    let spec = json!({"containers": [{"name": "c", "image": "i"}]});
+    wanted_as(uid, &json!({"containers": [{"name": "c", "image": "i"}]}))
+}
+
+fn wanted_as(uid: &str, spec: &serde_json::Value) -> Change {
     let body = json!({"metadata": {"namespace": "ns", "name": uid, "uid": uid}, "spec": spec});
     let body = wire::canonical(&body).unwrap();
     let key = ObjectKey::new(Kind::Pod, "ns", uid);
@@ -63,6 +66,26 @@ async fn look_at(engine: &mut Engine<Fake>) {
 
 fn ends(engine: &Engine<Fake>, uid: &str) -> bool {
     engine.pods.get(uid).is_some_and(|entry| entry.busy.is_some())
+}
+
+#[tokio::test]
+async fn a_failed_probe_promises_a_restart_only_to_those_who_get_one() {
+    for (own, then) in [("Always", ", will be restarted"), ("Never", "")] {
+        let (dir, runtime) = (tempfile::tempdir().unwrap(), Fake::default());
+        let (mut engine, _inbox) = engine(dir.path(), &runtime);
+        run_container(&runtime, "u");
+        let spec = json!({"containers": [{"name": "c", "image": "i", "restartPolicy": own}]});
+        engine.shared.store.apply(vec![wanted_as("u", &spec)]).await.unwrap();
+        engine.shared.store.sync_point(Vec::new()).await.unwrap();
+        engine.reload().await;
+        look_at(&mut engine).await;
+        engine.step_all();
+        let run = runtime.world(|world| world.containers[0].0.id.clone());
+        let (uid, container, kind) = ("u".to_owned(), "c".to_owned(), probe::Kind::Liveness);
+        engine.hear(Said { uid, container, run: run.clone(), kind, ok: false, grace: None });
+        let doom = &engine.pods["u"].memory.doomed[&run.0];
+        assert_eq!(doom.message, format!("Container c failed liveness probe{then}"));
+    }
 }
 
 /// What the store wants was not read at all, or was read before the last of it came: the store's word that it is whole

@@ -1,8 +1,8 @@
 //! The table: every field of a pod that this node honours, or that is none of a node's business.
 //!
 //! Fields that are left out on purpose, since they ask for something this node does not do: `runtimeClassName` and with
-//! it `overhead`, `resourceClaims`, `resources` of the pod, `hostnameOverride`, `hostUsers: false`; of containers
-//! `volumeDevices`, `restartPolicyRules`, gRPC probes, `stopSignal`, `tcpSocket` hooks (which upstream does not carry
+//! it `overhead`, `resourceClaims`, `resources` of the pod, `hostUsers: false`; of containers `volumeDevices`, rules that
+//! restart all containers, gRPC probes, `stopSignal`, `tcpSocket` hooks (which upstream does not carry
 //! out either), `fileKeyRef`, resources other than CPU, memory and ephemeral storage; of ephemeral containers also what
 //! the API server takes of none (ports, probes, hooks, resources, a restart policy, parts of volumes); of security
 //! contexts Windows, `procMount: Unmasked`, `Localhost` profiles; and all volumes but the ones below.
@@ -45,9 +45,10 @@ const RUNNING: Fields = &[
     ("hostPID", Any),
     ("hostUsers", Only(true)),
     ("imagePullSecrets", Any),
-    ("initContainers", List(&Object(&[PROCESS, CONTAINER, &[("restartPolicy", OneOf(&["Always"]))]]))),
-    ("os", Object(&[&[("name", OneOf(&["linux"]))]])),
-    ("restartPolicy", OneOf(&["Always", "OnFailure", "Never"])),
+    ("initContainers", List(&Object(&[PROCESS, CONTAINER]))),
+    // A pod for another system is not taken on: see `admit`.
+    ("os", Object(&[&[("name", Any)]])),
+    ("restartPolicy", RESTART_POLICY),
     ("securityContext", POD_SECURITY),
     ("serviceAccount", Any),
     ("serviceAccountName", Any),
@@ -62,6 +63,7 @@ const NETWORK: Fields = &[
     ("hostAliases", List(&Object(&[&[("hostnames", Any), ("ip", Any)]]))),
     ("hostNetwork", Any),
     ("hostname", Any),
+    ("hostnameOverride", Any),
     ("readinessGates", List(&Object(&[&[("conditionType", Any)]]))),
     ("setHostnameAsFQDN", Any),
     ("subdomain", Any),
@@ -96,6 +98,8 @@ const CONTAINER: Fields = &[
     // The API server's default; a resize that wants a restart would not get one.
     ("resizePolicy", List(&Object(&[&[("resourceName", Any), ("restartPolicy", OneOf(&["NotRequired"]))]]))),
     ("resources", Object(&[&[("limits", LIMITS), ("requests", REQUESTS)]])),
+    ("restartPolicy", RESTART_POLICY),
+    ("restartPolicyRules", List(&RESTART_RULE)),
     ("startupProbe", PROBE),
     ("volumeMounts", List(&Object(&[MOUNT, PART]))),
 ];
@@ -107,6 +111,12 @@ const EPHEMERAL: Fields = &[
     ("targetContainerName", Any),
     ("volumeMounts", List(&Object(&[MOUNT]))),
 ];
+
+const RESTART_POLICY: Rule = OneOf(&["Always", "OnFailure", "Never"]);
+const RESTART_RULE: Rule = Object(&[&[
+    ("action", OneOf(&["Restart"])),
+    ("exitCodes", Object(&[&[("operator", OneOf(&["In", "NotIn"])), ("values", Any)]])),
+]]);
 
 const ENV_SOURCE: Rule = Object(&[&[
     ("configMapKeyRef", KEY),

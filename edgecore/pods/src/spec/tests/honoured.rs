@@ -39,7 +39,6 @@ fn refused_fields_are_named_by_their_path() {
         (json!({"runtimeClassName": "gvisor"}), "spec.runtimeClassName"),
         (json!({"overhead": {"cpu": "1"}}), "spec.overhead"),
         (json!({"hostUsers": false}), "spec.hostUsers=false"),
-        (json!({"os": {"name": "windows"}}), "spec.os.name=windows"),
         (json!({"resources": {"limits": {"cpu": "1"}}}), "spec.resources"),
         (
             json!({"ephemeralContainers": [{"name": "a"}, {"name": "b", "ports": [{"containerPort": 1}]}]}),
@@ -48,6 +47,10 @@ fn refused_fields_are_named_by_their_path() {
         (
             json!({"ephemeralContainers": [{"name": "a", "resources": {"limits": {"cpu": "1"}}}]}),
             "spec.ephemeralContainers[0].resources.limits",
+        ),
+        (
+            json!({"ephemeralContainers": [{"name": "a", "restartPolicy": "Never"}]}),
+            "spec.ephemeralContainers[0].restartPolicy",
         ),
         (
             json!({"ephemeralContainers": [{"name": "a", "volumeMounts": [{"name": "v", "mountPath": "/v", "subPath": "s"}]}]}),
@@ -72,8 +75,8 @@ fn refused_fields_are_named_by_their_path() {
             "spec.securityContext.seLinuxOptions.range",
         ),
         (
-            json!({"initContainers": [{"name": "i", "restartPolicy": "Never"}]}),
-            "spec.initContainers[0].restartPolicy=Never",
+            json!({"initContainers": [{"name": "i", "restartPolicy": "Sometimes"}]}),
+            "spec.initContainers[0].restartPolicy=Sometimes",
         ),
     ] {
         let mut fields = fields;
@@ -86,7 +89,16 @@ fn refused_fields_are_named_by_their_path() {
 fn refused_fields_of_containers_are_named_by_their_path() {
     for (fields, path) in [
         (json!({"livenessProbe": {"grpc": {"port": 1}}}), "livenessProbe.grpc"),
-        (json!({"restartPolicy": "Never"}), "restartPolicy"),
+        (json!({"restartPolicy": "Sometimes"}), "restartPolicy=Sometimes"),
+        (
+            json!({"restartPolicy": "Never", "restartPolicyRules": [{"action": "RestartAllContainers"}]}),
+            "restartPolicyRules[0].action=RestartAllContainers",
+        ),
+        (
+            json!({"restartPolicyRules": [{"action": "Restart", "exitCodes": {"operator": "Like"}}]}),
+            "restartPolicyRules[0].exitCodes.operator=Like",
+        ),
+        (json!({"restartPolicyRules": [{"signals": [9]}]}), "restartPolicyRules[0].signals"),
         (json!({"volumeDevices": [{"name": "d"}]}), "volumeDevices"),
         (json!({"resources": {"claims": [{"name": "gpu"}]}}), "resources.claims"),
         (
@@ -117,6 +129,17 @@ fn refused_fields_of_containers_are_named_by_their_path() {
     ] {
         assert_eq!(container(&fields), [format!("spec.containers[0].{path}")]);
     }
+}
+
+#[test]
+fn restart_policies_and_rules_of_containers_are_honoured() {
+    let rules = |operator: &str| json!([{"action": "Restart", "exitCodes": {"operator": operator, "values": [1, 42]}}]);
+    let (one, other) = (
+        json!({"name": "a", "restartPolicy": "Never", "restartPolicyRules": rules("In")}),
+        json!({"name": "b", "restartPolicy": "OnFailure", "restartPolicyRules": rules("NotIn")}),
+    );
+    let sidecar = json!({"name": "s", "restartPolicy": "Always", "restartPolicyRules": rules("In")});
+    assert_eq!(spec(&json!({"initContainers": [one, sidecar], "containers": [other]})), Vec::<String>::new());
 }
 
 #[test]

@@ -46,6 +46,23 @@ fn the_full_name_only_where_asked_and_short_enough() {
 }
 
 #[test]
+fn a_name_that_stands_above_all_others_is_taken_as_it_is() {
+    let spec = |name: &str| json!({"hostname": "own", "subdomain": "web", "hostnameOverride": name});
+    assert_eq!(kernel("web-0", &spec("db")).unwrap(), "db");
+    assert_eq!(kernel("web-0", &spec("db.example.host")).unwrap(), "db.example.host");
+    let text = etc_hosts(&pod("web-0", &spec("db.example.host")), &node(), &["10.1.0.5".to_owned()]);
+    assert!(text.unwrap().unwrap().ends_with("fe00::2\tip6-allrouters\n10.1.0.5\tdb.example.host\n"));
+    // The API server takes 64 characters; the kubelet keeps 63, and no dot at their end.
+    let long = format!("{}.{}", "x".repeat(62), "y");
+    assert_eq!(kernel("web-0", &spec(&long)).unwrap(), "x".repeat(62));
+    assert_eq!(kernel("web-0", &spec(&"x".repeat(64))).unwrap(), "x".repeat(63));
+    for wrong in ["", "Not-RFC1123", "a..b", ".a", "a.", "a.-b", "a_b"] {
+        let want = format!("pod HostnameOverride {wrong:?} is not a valid DNS subdomain");
+        assert_eq!(kernel("web-0", &spec(wrong)).unwrap_err(), want);
+    }
+}
+
+#[test]
 fn hosts_hold_the_pods_addresses_and_aliases() {
     let spec = json!({
         "subdomain": "web",
