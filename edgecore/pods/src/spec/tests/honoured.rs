@@ -89,7 +89,8 @@ fn refused_fields_are_named_by_their_path() {
 #[test]
 fn refused_fields_of_containers_are_named_by_their_path() {
     for (fields, path) in [
-        (json!({"livenessProbe": {"grpc": {"port": 1}}}), "livenessProbe.grpc"),
+        (json!({"livenessProbe": {"grpc": {"port": 1, "mode": "TLS"}}}), "livenessProbe.grpc.mode=TLS"),
+        (json!({"lifecycle": {"preStop": {"grpc": {"port": 1}}}}), "lifecycle.preStop.grpc"),
         (json!({"restartPolicy": "Never"}), "restartPolicy"),
         (json!({"volumeDevices": [{"name": "d"}]}), "volumeDevices"),
         (json!({"resources": {"claims": [{"name": "gpu"}]}}), "resources.claims"),
@@ -121,6 +122,13 @@ fn refused_fields_of_containers_are_named_by_their_path() {
     ] {
         assert_eq!(container(&fields), [format!("spec.containers[0].{path}")]);
     }
+}
+
+#[test]
+fn grpc_is_honoured_in_every_probe() {
+    let grpc = json!({"grpc": {"mode": "Plaintext", "port": 1, "service": ""}});
+    let probes = json!({"livenessProbe": grpc, "readinessProbe": grpc, "startupProbe": grpc});
+    assert_eq!(container(&probes), Vec::<String>::new());
 }
 
 #[test]
