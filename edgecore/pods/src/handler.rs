@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{
-    Container, ExecAction, HTTPGetAction, LifecycleHandler, Probe, TCPSocketAction,
+    Container, ExecAction, GRPCAction, HTTPGetAction, LifecycleHandler, Probe, TCPSocketAction,
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
@@ -20,6 +20,13 @@ pub enum Handler {
         host: String,
         /// Port.
         port: u16,
+    },
+    /// A question to the pod, which answers by `grpc.health.v1.Health`; `SERVING` is success.
+    Grpc {
+        /// Port.
+        port: u16,
+        /// Service asked for; empty means all of the server.
+        service: String,
     },
     /// Time that passes.
     Sleep(Duration),
@@ -43,6 +50,7 @@ pub struct Http {
 /// What a probe does. `Err` names what is wrong with it.
 pub fn of_probe(probe: &Probe, container: &Container) -> Result<Handler, String> {
     made_out(probe.exec.as_ref(), probe.http_get.as_ref(), probe.tcp_socket.as_ref(), container)
+        .or_else(|| probe.grpc.as_ref().map(|grpc| health(grpc, container)))
         .unwrap_or_else(|| Err("the probe has no handler that is known".to_owned()))
 }
 
@@ -70,6 +78,11 @@ fn made_out(
     let socket = tcp?;
     let host = socket.host.clone().unwrap_or_default();
     Some(port(&socket.port, container).map(|port| Handler::Tcp { host, port }))
+}
+
+fn health(grpc: &GRPCAction, container: &Container) -> Result<Handler, String> {
+    let port = port(&IntOrString::Int(grpc.port), container)?;
+    Ok(Handler::Grpc { port, service: grpc.service.clone().unwrap_or_default() })
 }
 
 fn request(get: &HTTPGetAction, port: u16) -> Http {
@@ -125,6 +138,22 @@ mod tests {
         check(json!("81"), Ok(81));
         check(json!("nix"), Err("couldn't find port: nix in container c"));
         check(json!(70000), Err("invalid port number: 70000"));
+    }
+
+    #[test]
+    fn grpc_goes_by_number_only_and_asks_for_all_where_no_service_is_named() {
+        let check = |grpc: serde_json::Value, want: Result<(u16, &str), &str>| {
+            let c = container(&json!({"grpc": grpc}));
+            let got = of_probe(c.readiness_probe.as_ref().unwrap(), &c);
+            let grpc = |(port, service): (u16, &str)| Handler::Grpc { port, service: service.to_owned() };
+            assert_eq!(got, want.map(grpc).map_err(str::to_owned));
+        };
+        check(json!({"port": 5000}), Ok((5000, "")));
+        check(json!({"port": 5000, "service": "liveness"}), Ok((5000, "liveness")));
+        check(json!({"port": 0}), Err("invalid port number: 0"));
+        check(json!({"port": 70000}), Err("invalid port number: 70000"));
+        let named = json!({"name": "c", "readinessProbe": {"grpc": {"port": "web"}}});
+        assert!(serde_json::from_value::<Container>(named).is_err());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Probes and hooks, carried out.
 
+mod grpc;
 mod http;
 
 use std::time::Duration;
@@ -67,6 +68,12 @@ impl<R: Runtime> Hands<R> {
                         Answer::No(format!("dial tcp {}: {error}", http::authority(host, *port)))
                     }
                     Err(_) => Answer::No(format!("dial tcp {}: i/o timeout", http::authority(host, *port))),
+                }
+            }
+            Handler::Grpc { port, service } => {
+                match grpc::check(&self.clock, (ip, *port), service, timeout).await {
+                    Ok(()) => Answer::Yes,
+                    Err(message) => Answer::No(message),
                 }
             }
             Handler::Sleep(time) => {

@@ -7,8 +7,9 @@ const OWNERS: [(&str, &[&str]); 12] = [
     ("rusqlite", &["edgecore-store"]),
     // The simulation is the service that the client talks to.
     ("kube", &["cloudcore-kube", "skerry-e2e-sim"]),
-    ("tonic", &["edgecore-cri", "skerry-e2e"]),
-    ("tonic-prost", &["edgecore-cri", "skerry-e2e"]),
+    // The runtime is spoken to through edgecore-cri only; what edgecore-pods asks by gRPC are the pods, for their probes.
+    ("tonic", &["edgecore-cri", "edgecore-pods", "skerry-e2e"]),
+    ("tonic-prost", &["edgecore-cri", "edgecore-pods", "skerry-e2e"]),
     ("tokio-tungstenite", &["skerry-link"]),
     ("h2", &["skerry-link"]),
     ("rcgen", &["skerry-pki"]),

@@ -16,8 +16,8 @@ use tokio_rustls::TlsConnector;
 
 use crate::handler::Http;
 
-/// Redirects followed, as upstream's.
-const MAX_REDIRECTS: usize = 10;
+/// Requests made where one redirect leads to the next, as upstream's; Go counts the first one too.
+const MAX_REQUESTS: usize = 10;
 /// Bytes read of a body, as upstream's.
 const MAX_BODY: usize = 10 << 10;
 
@@ -45,20 +45,20 @@ impl Web {
     }
 
     /// Success is a status from 200 to 399. A redirect to another host is not followed and counts as success, with a
-    /// warning for people.
+    /// warning for people, and so does one that leads nowhere.
     pub(super) async fn get(&self, asked: &Http, host: &str) -> Result<Option<String>, String> {
         let mut request = asked.clone();
-        for _ in 0..=MAX_REDIRECTS {
+        let mut made = 1;
+        loop {
             let Said { status, location, body } = self.once(&request, host).await?;
-            if !status.is_redirection() {
-                return judged(status).map(|()| None);
+            let location = location.filter(|_| is_followed(status)).unwrap_or_default();
+            let Some(next) = follow(&request, host, &location) else { return judged(status, body) };
+            if made == MAX_REQUESTS {
+                return Err(format!("Get \"{location}\": stopped after {MAX_REQUESTS} redirects"));
             }
-            match location.as_deref().and_then(|location| follow(&request, host, location)) {
-                Some(next) => request = next,
-                None => return Ok(Some(format!("Probe terminated redirects, Response body: {body}"))),
-            }
+            request = next;
+            made += 1;
         }
-        Err(format!("Get \"{}\": stopped after {MAX_REDIRECTS} redirects", url(asked, host)))
     }
 
     async fn once(&self, request: &Http, host: &str) -> Result<Said, String> {
@@ -80,8 +80,8 @@ struct Said {
     status: StatusCode,
     /// Where a redirect leads.
     location: Option<String>,
-    /// Of a redirect only: as much of its body as is read.
-    body: String,
+    /// As much of the body as is read; an error where it broke off before.
+    body: Result<String, String>,
 }
 
 async fn exchange<S>(stream: S, request: &Http, host: &str) -> Result<Said, String>
@@ -99,8 +99,7 @@ where
         let response = sender.send_request(message).await?;
         let location = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
         let (status, location) = (response.status(), location.map(str::to_owned));
-        let body =
-            if status.is_redirection() { beginning(response.into_body()).await } else { String::new() };
+        let body = beginning(response.into_body()).await.map_err(|_| "unexpected EOF".to_owned());
         Ok::<_, hyper::Error>(Said { status, location, body })
     };
     tokio::pin!(answer);
@@ -116,16 +115,16 @@ where
     })
 }
 
-/// As much of a body as is read; one that breaks off is what came of it.
-async fn beginning(mut body: hyper::body::Incoming) -> String {
+/// As much of a body as is read.
+async fn beginning(mut body: hyper::body::Incoming) -> Result<String, hyper::Error> {
     let mut read = Vec::new();
-    while let Some(Ok(frame)) = body.frame().await
-        && read.len() < MAX_BODY
+    while read.len() < MAX_BODY
+        && let Some(frame) = body.frame().await
     {
-        read.extend_from_slice(frame.data_ref().map(Bytes::as_ref).unwrap_or_default());
+        read.extend_from_slice(frame?.data_ref().map(Bytes::as_ref).unwrap_or_default());
     }
     read.truncate(MAX_BODY);
-    String::from_utf8_lossy(&read).into_owned()
+    Ok(String::from_utf8_lossy(&read).into_owned())
 }
 
 fn message(request: &Http, host: &str) -> Result<Request<Empty<Bytes>>, String> {
@@ -156,27 +155,64 @@ fn message(request: &Http, host: &str) -> Result<Request<Empty<Bytes>>, String> 
     Ok(message)
 }
 
-fn judged(status: StatusCode) -> Result<(), String> {
-    if (200..400).contains(&status.as_u16()) {
-        Ok(())
-    } else {
-        Err(format!("HTTP probe failed with statuscode: {}", status.as_u16()))
+/// What the last answer comes to.
+fn judged(status: StatusCode, body: Result<String, String>) -> Result<Option<String>, String> {
+    let body = body?;
+    match status.as_u16() {
+        200..300 => Ok(None),
+        300..400 => Ok(Some(format!("Probe terminated redirects, Response body: {body}"))),
+        other => Err(format!("HTTP probe failed with statuscode: {other}")),
     }
+}
+
+/// Whether a status sends its reader elsewhere: those that Go follows.
+fn is_followed(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 301..=303 | 307 | 308)
 }
 
 /// The request that a redirect leads to, where it stays on the host.
 fn follow(request: &Http, host: &str, location: &str) -> Option<Http> {
-    if location.starts_with('/') && !location.starts_with("//") {
-        return Some(Http { path: location.to_owned(), ..request.clone() });
+    if location.is_empty() {
+        return None;
     }
-    let uri: http::Uri = location.parse().ok()?;
+    // A colon before any slash ends a scheme (RFC 3986, 4.2).
+    let absolute = location.split(['/', '?', '#']).next().is_some_and(|first| first.contains(':'));
+    let uri: http::Uri = match (absolute, location.starts_with("//")) {
+        (true, _) => location.parse(),
+        (false, true) => format!("{}:{location}", scheme(request)).parse(),
+        (false, false) => {
+            let path = beside(&request.path, location);
+            return Some(Http { path, ..request.clone() });
+        }
+    }
+    .ok()?;
     if uri.host()?.trim_matches(['[', ']']) != host {
         return None;
     }
     let tls = uri.scheme_str() == Some("https");
     let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
     let path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
-    Some(Http { tls, port, path, ..request.clone() })
+    let mut next = Http { tls, port, path, ..request.clone() };
+    if absolute {
+        // A name that the probe gave to the host was meant for where it asked.
+        next.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("host"));
+    }
+    Some(next)
+}
+
+fn scheme(request: &Http) -> &'static str {
+    if request.tls { "https" } else { "http" }
+}
+
+/// The path that a reference without a host means, read at another path.
+fn beside(path: &str, reference: &str) -> String {
+    let path = path.split(['?', '#']).next().unwrap_or_default();
+    let folder = path.rfind('/').map_or("", |end| &path[..end]);
+    match reference.chars().next() {
+        Some('/') => reference.to_owned(),
+        Some('?') => format!("{path}{reference}"),
+        _ => format!("{folder}/{reference}"),
+    }
 }
 
 /// Host and port, an IPv6 address in brackets.
@@ -193,8 +229,7 @@ fn v6(address: Ipv6Addr, port: u16) -> String {
 
 /// The URL, for messages.
 pub(super) fn url(request: &Http, host: &str) -> String {
-    let scheme = if request.tls { "https" } else { "http" };
-    format!("{scheme}://{}{}", authority(host, request.port), request.path)
+    format!("{}://{}{}", scheme(request), authority(host, request.port), request.path)
 }
 
 /// Takes any certificate: a probe asks whether somebody answers, not who; upstream does the same.
@@ -302,6 +337,65 @@ mod tests {
         assert!(heads[1].starts_with("GET /b "));
         let (got, _) = asked(&web, &request("/a"), &["302 Found\r\nLocation: http://other.example/"]).await;
         assert_eq!(got, Ok(Some("Probe terminated redirects, Response body: hi".to_owned())));
+    }
+
+    #[tokio::test]
+    async fn a_redirect_that_leads_nowhere_is_told_of() {
+        let web = Web::new().unwrap();
+        let told = Ok(Some("Probe terminated redirects, Response body: hi".to_owned()));
+        // Without a place to go to, and with one that nobody is sent to.
+        for answer in ["302 Found", "300 Multiple Choices\r\nLocation: /b"] {
+            assert_eq!(asked(&web, &request("/a"), &[answer]).await.0, told, "{answer}");
+        }
+    }
+
+    #[tokio::test]
+    async fn ten_requests_are_made_and_no_more() {
+        let web = Web::new().unwrap();
+        let mut answers = ["302 Found\r\nLocation: /b"; 10];
+        let (got, heads) = asked(&web, &request("/a"), &answers).await;
+        assert_eq!((got, heads.len()), (Err("Get \"/b\": stopped after 10 redirects".to_owned()), 10));
+        answers[9] = "200 OK";
+        assert_eq!(asked(&web, &request("/a"), &answers).await.0, Ok(None));
+        answers[9] = "302 Found\r\nLocation: http://other.example/";
+        assert!(matches!(asked(&web, &request("/a"), &answers).await.0, Ok(Some(_))));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_breaks_off_is_a_failure_unless_enough_was_read() {
+        let web = Web::new().unwrap();
+        let padding = "x".repeat(MAX_BODY);
+        // What `asked` writes after an answer stands in the first chunk, or after it.
+        let short = "200 OK\r\nTransfer-Encoding: chunked\r\n\r\n400\r\n".to_owned();
+        let long = format!("200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10000\r\n{padding}");
+        let broken = Err("unexpected EOF".to_owned());
+        for (answer, want) in [(short, broken), (long, Ok(None))] {
+            assert_eq!(asked(&web, &request("/a"), &[&answer]).await.0, want);
+        }
+    }
+
+    #[test]
+    fn where_a_redirect_leads_is_read_as_a_browser_reads_it() {
+        let asked = Http { port: 8080, ..request("/a/b?x=1") };
+        let check = |location: &str, want: Option<(bool, u16, &str)>| {
+            let next = follow(&asked, "10.0.0.1", location);
+            let got = next.as_ref().map(|next| (next.tls, next.port, next.path.as_str()));
+            assert_eq!(got, want, "{location}");
+        };
+        check("/c?y=http://other", Some((false, 8080, "/c?y=http://other")));
+        check("c", Some((false, 8080, "/a/c")));
+        check("?y=1", Some((false, 8080, "/a/b?y=1")));
+        check("//10.0.0.1:81/c", Some((false, 81, "/c")));
+        check("http://10.0.0.1/c", Some((false, 80, "/c")));
+        check("https://10.0.0.1", Some((true, 443, "/")));
+        for elsewhere in
+            ["", "//other/c", "http://other/", "http://0.0.0.0/", "http://10.0.0.10/", "mailto:x"]
+        {
+            check(elsewhere, None);
+        }
+        let named = |location| follow(&asked, "10.0.0.1", location).unwrap().headers;
+        assert_eq!(named("/c"), asked.headers);
+        assert_eq!(named("http://10.0.0.1/c"), [("X-A".to_owned(), "b".to_owned())]);
     }
 
     #[tokio::test]

@@ -2,7 +2,7 @@
 //!
 //! Fields that are left out on purpose, since they ask for something this node does not do: `runtimeClassName` and with
 //! it `overhead`, `resourceClaims`, `resources` of the pod, `hostUsers: false`; of containers `volumeDevices`, rules that
-//! restart all containers, gRPC probes, `stopSignal`, `tcpSocket` hooks (which upstream does not carry
+//! restart all containers, gRPC probes over TLS, `stopSignal`, `tcpSocket` hooks (which upstream does not carry
 //! out either), `fileKeyRef`, resources other than CPU, memory and ephemeral storage; of ephemeral containers also what
 //! the API server takes of none (ports, probes, hooks, resources, a restart policy, parts of volumes); of security
 //! contexts Windows, `procMount: Unmasked`, `Localhost` profiles; and all volumes but the ones below.
@@ -156,10 +156,12 @@ const HTTP: Rule = Object(&[&[
 ]]);
 const HEADER: Rule = Object(&[&[("name", Any), ("value", Any)]]);
 const TCP: Rule = Object(&[&[("host", Any), ("port", Any)]]);
+const GRPC: Rule = Object(&[&[("mode", OneOf(&["Plaintext"])), ("port", Any), ("service", Any)]]);
 const HOOK: Rule = Object(&[&[("exec", EXEC), ("httpGet", HTTP), ("sleep", Object(&[&[("seconds", Any)]]))]]);
 const PROBE: Rule = Object(&[&[
     ("exec", EXEC),
     ("failureThreshold", Any),
+    ("grpc", GRPC),
     ("httpGet", HTTP),
     ("initialDelaySeconds", Any),
     ("periodSeconds", Any),

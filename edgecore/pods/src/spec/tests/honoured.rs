@@ -88,7 +88,8 @@ fn refused_fields_are_named_by_their_path() {
 #[test]
 fn refused_fields_of_containers_are_named_by_their_path() {
     for (fields, path) in [
-        (json!({"livenessProbe": {"grpc": {"port": 1}}}), "livenessProbe.grpc"),
+        (json!({"livenessProbe": {"grpc": {"port": 1, "mode": "TLS"}}}), "livenessProbe.grpc.mode=TLS"),
+        (json!({"lifecycle": {"preStop": {"grpc": {"port": 1}}}}), "lifecycle.preStop.grpc"),
         (json!({"restartPolicy": "Sometimes"}), "restartPolicy=Sometimes"),
         (
             json!({"restartPolicy": "Never", "restartPolicyRules": [{"action": "RestartAllContainers"}]}),
@@ -140,6 +141,13 @@ fn restart_policies_and_rules_of_containers_are_honoured() {
     );
     let sidecar = json!({"name": "s", "restartPolicy": "Always", "restartPolicyRules": rules("In")});
     assert_eq!(spec(&json!({"initContainers": [one, sidecar], "containers": [other]})), Vec::<String>::new());
+}
+
+#[test]
+fn grpc_is_honoured_in_every_probe() {
+    let grpc = json!({"grpc": {"mode": "Plaintext", "port": 1, "service": ""}});
+    let probes = json!({"livenessProbe": grpc, "readinessProbe": grpc, "startupProbe": grpc});
+    assert_eq!(container(&probes), Vec::<String>::new());
 }
 
 #[test]
