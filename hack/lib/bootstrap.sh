@@ -187,7 +187,8 @@ make_metrics_server() {
   say "building metrics-server (about 3 minutes, once)"
   (
     export CGO_ENABLED=0 GOWORK=off GOFLAGS="-mod=readonly -buildvcs=false"
-    cd "$SKERRY_ROOT/hack/metrics-server" &&
+    # Before it is fetched nobody knows where its manifests lie.
+    cd "$SKERRY_ROOT/hack/metrics-server" && go mod download sigs.k8s.io/metrics-server &&
       read -r version module < <(go list -m -f '{{.Version}} {{.Dir}}' sigs.k8s.io/metrics-server) &&
       nice -n 5 go build -trimpath -ldflags "-s -w -X k8s.io/client-go/pkg/version.gitVersion=$version" \
         -o "$1/metrics-server" sigs.k8s.io/metrics-server/cmd/metrics-server &&
