@@ -33,14 +33,13 @@ use wire::{KINDS, Kind};
 
 use crate::admin::Reviewer;
 use crate::config::Settings;
+use crate::descriptors;
 use crate::kubelet::{Reached, Served};
 use crate::uplink::{EdgeHub, Records, Uplink};
 use prepare::Prepared;
 
 /// How long everything together may take to end.
 const GRACE: Duration = Duration::from_secs(28);
-/// Most sessions; each takes two descriptors at most.
-const MAX_SESSIONS: usize = 20_000;
 
 /// What is there before the cluster was reached.
 struct Base {
@@ -76,6 +75,7 @@ impl AllMetrics {
 
 /// Runs cloudcore until it is told to end, or cannot go on.
 pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
+    descriptors::raise();
     let shutdown = Shutdown::new();
     let signals = shutdown.clone().on_signals();
     tokio::select! {
@@ -204,7 +204,7 @@ fn hub_config(settings: &Settings, cluster_id: &str) -> HubConfig {
         replica: settings.replica.clone(),
         cluster_id: cluster_id.to_owned(),
         endpoints: settings.endpoints.clone(),
-        max_sessions: MAX_SESSIONS,
+        max_sessions: descriptors::nodes(),
     }
 }
 

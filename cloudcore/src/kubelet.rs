@@ -11,9 +11,6 @@ use tokio::sync::watch;
 
 use crate::uplink::EdgeHub;
 
-/// Descriptors that are neither a session's nor an endpoint's: watches, writes, calls under way.
-const OTHER_DESCRIPTORS: u64 = 1_000;
-
 /// The edges, by the hub's sessions and by what controllers know of the Nodes.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Reached {
@@ -75,14 +72,6 @@ pub(crate) fn own_address(server: &str) -> anyhow::Result<IpAddr> {
         anyhow::Ok(socket.local_addr()?.ip())
     };
     find().with_context(|| format!("kubeletAddress: cannot be found by the API server's {server}"))
-}
-
-/// Most endpoints: each node takes a descriptor for its session, and one for its endpoint.
-pub(crate) fn most_endpoints() -> usize {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
-    usize::try_from(limit.saturating_sub(OTHER_DESCRIPTORS) / 2)
-        .unwrap_or(usize::MAX)
-        .min(usize::from(u16::MAX))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod admin;
 mod app;
 mod cli;
 mod config;
+mod descriptors;
 mod kubelet;
 mod uplink;
 

@@ -19,7 +19,7 @@ use cloudcore_kube::Client;
 use cloudcore_kube::watch::WatchHandle;
 use kit::tasks::Group;
 use kit::{Backoff, Clock, Shutdown};
-use link::{Accepted, Listener};
+use link::{Accepted, Connection, Listener};
 use thiserror::Error;
 use wire::Kind;
 
@@ -34,6 +34,8 @@ use crate::metrics::Metrics;
 use crate::registry::Registry;
 use crate::upstream::Upstream;
 
+/// Edges that are told at once that there is no room; more hear nothing.
+const SENT_ON: usize = 64;
 /// How long sessions may take to say goodbye, once all of them were asked to.
 const FAREWELL: Duration = Duration::from_secs(4);
 
@@ -80,7 +82,7 @@ pub struct HubConfig {
     pub cluster_id: String,
     /// Where edges may connect, all of them, best first.
     pub endpoints: Vec<String>,
-    /// Most sessions at once; beyond, edges are sent away.
+    /// Most sessions at once, as many as there are descriptors for; beyond, edges are sent to other replicas.
     pub max_sessions: usize,
 }
 
@@ -138,6 +140,7 @@ impl<I: Identities, U: Upstream> Hub<I, U> {
     /// serves those that wait for their turn as before.
     pub async fn run(&self, mut listener: Listener) -> Result<(), HubError> {
         let group = Group::new("sessions", self.inner.config.max_sessions);
+        let sent_on = Group::new("no room", SENT_ON);
         let shutdown = self.inner.shutdown.clone();
         loop {
             let accepted = kit::select! {
@@ -145,17 +148,18 @@ impl<I: Identities, U: Upstream> Hub<I, U> {
                 accepted = listener.accept() => accepted,
             };
             let inner = Arc::clone(&self.inner);
-            let address = accepted.address();
-            let started = group.spawn(async move {
+            // Only this loop adds to it.
+            if group.len() >= self.inner.config.max_sessions {
+                self.inner.parts.metrics.refused.get_or_create(&reason("full")).inc();
+                sent_on.spawn(Box::pin(inner.send_on(accepted)));
+                continue;
+            }
+            group.spawn(async move {
                 // Boxed: what it takes to open a session is many times what an idle one keeps.
                 if let Some(session) = Box::pin(inner.open(accepted)).await {
                     session.run().await;
                 }
             });
-            if !started {
-                self.inner.parts.metrics.refused.get_or_create(&reason("full")).inc();
-                tracing::warn!(peer = %address, "connection refused: too many sessions");
-            }
         }
         drop(listener);
         let drained = tokio::time::timeout(drain::WINDOW + FAREWELL, self.drain(&group)).await;
@@ -212,8 +216,20 @@ impl<I: Identities, U: Upstream> Hub<I, U> {
 impl<I: Identities, U: Upstream> Inner<I, U> {
     /// Makes a session of whoever came, where it may have one.
     async fn open(self: Arc<Self>, accepted: Accepted) -> Option<Box<live::Live<I, U>>> {
+        let connection = self.handshake(accepted).await?;
+        open::open_session(self, connection).await
+    }
+
+    /// Tells whoever came that there is no room here.
+    async fn send_on(self: Arc<Self>, accepted: Accepted) {
+        if let Some(connection) = self.handshake(accepted).await {
+            open::send_on(&self, connection).await;
+        }
+    }
+
+    async fn handshake(&self, accepted: Accepted) -> Option<Connection> {
         match self.door.handshake(accepted).await {
-            Ok(connection) => open::open_session(self, connection).await,
+            Ok(connection) => Some(connection),
             Err((why, error)) => {
                 self.parts.metrics.refused.get_or_create(&reason(why)).inc();
                 tracing::warn!(peer = %error.peer, reason = error.reason, "connection refused");

@@ -12,7 +12,8 @@ use rustls::ServerConfig;
 use serde::Deserialize;
 
 use super::Base;
-use crate::kubelet::{most_endpoints, own_address};
+use crate::descriptors;
+use crate::kubelet::own_address;
 
 /// What is known then.
 pub(super) struct Prepared {
@@ -63,7 +64,7 @@ pub(super) async fn prepare(base: &Base) -> anyhow::Result<Prepared> {
         None => own_address(base.client.server())?,
     };
     let serving = authority.issue_serving(&[address.to_string()], base.clock.wall())?;
-    let kubelet = cloudcore_tunnel::Config { address, serving, most: most_endpoints() };
+    let kubelet = cloudcore_tunnel::Config { address, serving, most: descriptors::nodes() };
     Ok(Prepared { cluster_id, authority, trust_bundle, link_tls, join_tls, kubelet })
 }
 

@@ -90,6 +90,15 @@ pub(super) async fn open_session<I: Identities, U: Upstream>(
     }
 }
 
+/// Says that this replica has as many nodes as it can take, before anything was heard.
+pub(super) async fn send_on<I: Identities, U: Upstream>(inner: &Inner<I, U>, connection: Connection) {
+    let Some(identity) = connection.peer.identity.clone() else { return };
+    let (sender, _receiver, _streams) = connection.split();
+    let wait = Duration::from_millis(drain::retry_after_ms(kit::random::unit()).into());
+    let words = format!("this replica has {} nodes, as many as it can take", inner.config.max_sessions);
+    turn_away(inner, &identity.node, &sender, busy(&words, wait)).await;
+}
+
 fn gave_up<I: Identities, U: Upstream>(
     inner: &Inner<I, U>,
     node: &str,

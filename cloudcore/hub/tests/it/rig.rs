@@ -112,6 +112,11 @@ impl Rig {
     }
 
     pub(crate) async fn with(index: Index) -> Self {
+        Self::of(index, 100).await
+    }
+
+    /// With room for so many sessions.
+    pub(crate) async fn of(index: Index, max_sessions: usize) -> Self {
         let clock = Clock::manual(WallTime(1_767_225_600_000));
         let folder = tempfile::tempdir().unwrap();
         let (leases, client) = Leases::start(folder.path()).await;
@@ -139,7 +144,7 @@ impl Rig {
             replica: "r1".to_owned(),
             cluster_id: "cluster".to_owned(),
             endpoints: vec!["wss://x/v1/connect".to_owned()],
-            max_sessions: 100,
+            max_sessions,
         };
         let hub = Hub::new(parts, config, shutdown.clone());
         let running = Group::new("hub", 2);

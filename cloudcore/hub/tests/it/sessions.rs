@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cloudcore_hub::Identities;
+use cloudcore_hub::{Identities, ReasonLabel};
 use cloudcore_index::Index;
 use cloudcore_kube::watch::Observer;
 use serde_json::json;
@@ -239,6 +239,28 @@ async fn a_node_that_joined_again_may_remember_another_life() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     panic!("the Node's UID was never recorded");
+}
+
+#[tokio::test]
+async fn an_edge_for_which_there_is_no_room_is_sent_on_and_comes_when_there_is() {
+    let rig = Rig::of(Index::new(), 1).await;
+    let edge = open(&rig).await;
+    let mut other = rig.edge("edge-2").await;
+    let refused = hears!(other, Refused);
+    assert_eq!(refused.code(), RefusedCode::NotReady);
+    assert_eq!(refused.reason, "this replica has 1 nodes, as many as it can take");
+    assert!(refused.retry_after_ms > 0);
+    assert_eq!(rig.metrics.refused.get_or_create(&ReasonLabel { reason: "full" }).get(), 1);
+    drop((edge, other));
+    until("the session ends", || rig.told().contains(&"closed edge-1 1".to_owned())).await;
+    // Its task ends a moment after it was told.
+    loop {
+        match rig.greeted(hello()).await.hears().await {
+            Content::Welcome(_) => break,
+            Content::Refused(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 #[tokio::test]
