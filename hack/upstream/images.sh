@@ -146,6 +146,8 @@ root=$work/agnhost
 base "$root"
 for program in curl ip ss socat ipcs; do add "$root" "$program"; done
 add "$root" nc.openbsd nc
+# An ash of some releases runs busybox' own programs whatever stands in PATH.
+install -m 755 "$root/bin/bash" "$root/bin/sh"
 install -m 755 "$programs/agnhost" "$root/agnhost"
 ln -s agnhost "$root/agnhost-2"
 # A certificate for those that serve TLS.

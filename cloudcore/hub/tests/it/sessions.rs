@@ -254,13 +254,7 @@ async fn an_edge_for_which_there_is_no_room_is_sent_on_and_comes_when_there_is()
     drop((edge, other));
     until("the session ends", || rig.told().contains(&"closed edge-1 1".to_owned())).await;
     // Its task ends a moment after it was told.
-    loop {
-        match rig.greeted(hello()).await.hears().await {
-            Content::Welcome(_) => break,
-            Content::Refused(_) => {}
-            other => panic!("{other:?}"),
-        }
-    }
+    while !matches!(rig.greeted(hello()).await.hears().await, Content::Welcome(_)) {}
 }
 
 #[tokio::test]
@@ -345,7 +339,7 @@ async fn an_edge_that_gave_up_waiting_ends_no_session() {
     let impatient = rig.greeted(hello()).await;
     until("the second one waits", || rig.leases.held_back() == 1).await;
     impatient.sender.close("no answer").await;
-    let label = cloudcore_hub::ReasonLabel { reason: "gone" };
+    let label = ReasonLabel { reason: "gone" };
     until("it is let go", || rig.metrics.refused.get_or_create(&label).get() == 1).await;
     rig.leases.hold_back(false);
     // The first one is alive, and so is its Lease.
@@ -445,7 +439,7 @@ async fn who_comes_while_many_sessions_open_waits_for_its_turn() {
     let mut late = comes("late".to_owned()).await;
     // One that gives up leaves its place to the next.
     drop(comes("impatient".to_owned()).await);
-    let gone = cloudcore_hub::ReasonLabel { reason: "gone" };
+    let gone = ReasonLabel { reason: "gone" };
     until("it is known to be gone", || rig.metrics.refused.get_or_create(&gone).get() == 1).await;
     let mut last = comes("last".to_owned()).await;
     rig.leases.hold_back(false);
@@ -453,7 +447,7 @@ async fn who_comes_while_many_sessions_open_waits_for_its_turn() {
         hears!(edge, Welcome);
     }
     until("nobody is being let in", || rig.metrics.opening.get() == 0).await;
-    let busy = cloudcore_hub::ReasonLabel { reason: "busy" };
+    let busy = ReasonLabel { reason: "busy" };
     assert_eq!(rig.metrics.refused.get_or_create(&busy).get(), 0);
 }
 
