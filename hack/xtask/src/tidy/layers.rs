@@ -3,10 +3,11 @@
 use crate::tidy::source::{none, packages};
 
 /// Every crate of ours with its layer. A crate depends only on crates of lower layers.
-const LAYERS: [(&str, u8); 26] = [
+const LAYERS: [(&str, u8); 27] = [
     // vocabulary and toolkit
     ("skerry-wire", 0),
     ("skerry-kit", 0),
+    ("crds", 0),
     ("skerry-e2e-ioctl", 0),
     // what both sides speak
     ("skerry-pki", 1),

@@ -25,7 +25,7 @@ impl File {
 /// Every Rust file of the tree.
 pub(crate) fn files() -> Vec<File> {
     let mut files = Vec::new();
-    for folder in ["libs", "edgecore", "cloudcore", "hack", "e2e"] {
+    for folder in ["libs", "crds", "edgecore", "cloudcore", "hack", "e2e"] {
         collect(&root(), &root().join(folder), &mut files);
     }
     assert!(files.len() > 100, "the tree's files were not found");
