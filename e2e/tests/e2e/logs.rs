@@ -1,5 +1,7 @@
 //! Container logs on the node: upstream's layout, rotated and compressed.
 
+use std::path::Path;
+
 use anyhow::{Result, ensure};
 use skerry_e2e::host;
 
@@ -59,7 +61,7 @@ fn a_log_that_grows_is_rotated_and_no_line_of_those_kept_is_lost() {
             let of_now = names
                 .iter()
                 .filter(|name| name.starts_with("0.log.2") && !name.starts_with("0.log.2000"))
-                .map(|name| name.ends_with(".gz"))
+                .map(|name| Path::new(name).extension().is_some_and(|extension| extension == "gz"))
                 .collect::<Vec<_>>();
             let compressed = of_now.iter().filter(|compressed| **compressed).count();
             ensure!(of_now.len() == round && compressed == round - 1, "{names:?}");

@@ -71,10 +71,17 @@ mod tests {
 
     use super::*;
 
-    fn why(sysctl: &str, spec: &Value) -> Option<String> {
-        let mut pod = json!({"spec": {"containers": [], "securityContext": {"sysctls": [{"name": sysctl, "value": "1"}]}}});
-        pod["spec"].as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
-        forbidden(&serde_json::from_value(pod).unwrap())
+    fn why(sysctl: &str, shares: &[&str]) -> Option<String> {
+        let shares = |namespace| shares.contains(&namespace);
+        let sysctls = json!([{"name": sysctl, "value": "1"}]);
+        forbidden(&pod(&json!({
+            "containers": [], "securityContext": {"sysctls": sysctls},
+            "hostNetwork": shares("network"), "hostIPC": shares("IPC"),
+        })))
+    }
+
+    fn pod(spec: &Value) -> Pod {
+        serde_json::from_value(json!({"spec": spec})).unwrap()
     }
 
     #[test]
@@ -88,15 +95,14 @@ mod tests {
 
     #[test]
     fn only_what_touches_nobody_else_is_allowed() {
-        let own = json!({});
-        assert_eq!(why("kernel.shm_rmid_forced", &own), None);
-        assert_eq!(why("net/ipv4/tcp_syncookies", &own), None);
+        assert_eq!(why("kernel.shm_rmid_forced", &[]), None);
+        assert_eq!(why("net/ipv4/tcp_syncookies", &[]), None);
         let unknown = "forbidden sysctl: \"kernel.msgmax\" not allowlisted";
-        assert_eq!(why("kernel.msgmax", &own).as_deref(), Some(unknown));
+        assert_eq!(why("kernel.msgmax", &[]).as_deref(), Some(unknown));
         let network = "forbidden sysctl: \"net.ipv4.tcp_syncookies\" not allowed with host Net enabled";
-        assert_eq!(why("net.ipv4.tcp_syncookies", &json!({"hostNetwork": true})).as_deref(), Some(network));
-        assert_eq!(why("net.ipv4.tcp_syncookies", &json!({"hostIPC": true})), None);
+        assert_eq!(why("net.ipv4.tcp_syncookies", &["network"]).as_deref(), Some(network));
+        assert_eq!(why("net.ipv4.tcp_syncookies", &["IPC"]), None);
         let ipc = "forbidden sysctl: \"kernel.shm_rmid_forced\" not allowed with host IPC enabled";
-        assert_eq!(why("kernel/shm_rmid_forced", &json!({"hostIPC": true})).as_deref(), Some(ipc));
+        assert_eq!(why("kernel/shm_rmid_forced", &["IPC"]).as_deref(), Some(ipc));
     }
 }
