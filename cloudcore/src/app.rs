@@ -41,6 +41,9 @@ use prepare::Prepared;
 /// How long everything together may take to end.
 const GRACE: Duration = Duration::from_secs(28);
 
+/// Connections of edges for which there is no room, at once.
+const SENT_ON: usize = 200;
+
 /// What is there before the cluster was reached.
 struct Base {
     settings: Settings,
@@ -114,6 +117,7 @@ async fn serve(settings: Settings, shutdown: Shutdown) -> anyhow::Result<()> {
         version = env!("CARGO_PKG_VERSION"),
         replica = base.settings.replica,
         server = base.client.server(),
+        most_nodes = descriptors::nodes(),
         "cloudcore starts"
     );
 
@@ -173,7 +177,9 @@ async fn start(
         watches,
     };
     let hub: EdgeHub = Hub::new(parts, hub_config(settings, &cluster_id), shutdown.clone());
-    let link = link::Config { clock: clock.clone(), ..link::Config::default() };
+    // More than sessions: whoever is one too many must hear it.
+    let max_connections = descriptors::nodes() + SENT_ON;
+    let link = link::Config { clock: clock.clone(), max_connections, ..link::Config::default() };
     let listener = Listener::bind(settings.listen, link_tls, link).await?;
     let join = JoinServer::bind(settings.join).await?;
     tracing::info!(link = %listener.address(), join = %join.address(), "listening for edges");

@@ -6,8 +6,9 @@
 //! the two are changed: key, `operator: Exists`, `effect: NoExecute`, with seconds. Any other toleration is the user's and
 //! is left alone, also one of the same taint without seconds, which keeps the pod for ever.
 //!
-//! A pod that was just bound need not be changed at once: no eviction can be due before its seconds have passed. Many pods
-//! live shorter than that ([`patience`]), and what follows a pod's `generation` does not see two where its user wrote one.
+//! A pod that was just bound is not changed at once ([`patience`]): what lives for seconds costs no write, and whoever follows a
+//! pod's `generation` does not see two where its user wrote one. An eviction can be due only when its seconds have passed; so
+//! nothing is risked, but where no cloudcore at all runs from then on until after that.
 //!
 //! What a changed toleration came with stands in the annotation [`CAME_WITH`], so that it is told from a user's, and put
 //! back where the policy is `off`.
@@ -24,7 +25,7 @@ pub(crate) const TAINTS: [&str; 2] = ["node.kubernetes.io/not-ready", "node.kube
 pub(crate) const CAME_WITH: &str = "skerry.io/toleration-seconds";
 
 /// Longest that a pod's tolerations stay as they came while its node is connected.
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_secs(20);
 /// A pod's change is made before this part of the seconds that it tolerates has passed.
 const PART: u32 = 5;
 
@@ -90,7 +91,7 @@ pub(crate) fn plan(asked: &Asked<'_>) -> Option<Change> {
 }
 
 /// How long after it was bound a pod may wait for its change while nothing taints its node: a part of the seconds it
-/// tolerates, a minute at most.
+/// tolerates, some seconds at most.
 pub(crate) fn patience(tolerations: &[Value]) -> Duration {
     let tolerated = |taint| match find(tolerations, taint) {
         Found::Default(at) => tolerations.get(at).and_then(|one| one.get("tolerationSeconds")?.as_i64()),

@@ -151,6 +151,7 @@ impl<I: Identities, U: Upstream> Hub<I, U> {
             // Only this loop adds to it.
             if group.len() >= self.inner.config.max_sessions {
                 self.inner.parts.metrics.refused.get_or_create(&reason("full")).inc();
+                tracing::debug!(peer = %accepted.address(), "an edge is sent on: there is no room");
                 sent_on.spawn(Box::pin(inner.send_on(accepted)));
                 continue;
             }

@@ -16,6 +16,8 @@ const SELECTOR: &str = "app=web";
 const EDGE: &str = "edge-1";
 /// Nothing here takes longer; a step that does has failed.
 const PATIENCE: Duration = Duration::from_mins(2);
+/// Written by the cloud on a pod soon after it was bound.
+const TOLERATIONS: &str = "/metadata/annotations/skerry.io~1toleration-seconds";
 
 /// What the hub has sent in all, by its own counters.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -106,7 +108,7 @@ fn run_pods(story: &mut Story, lab: &Lab, edge: &Edge) -> Result<Vec<PodSeen>, F
             let key = edge.exec_in(container, &["sh", "-c", "printf %s \"$KEY\""])?;
             ensure!(key == "open-sesame", "the Secret's variable is '{key}'");
         }
-        Ok(())
+        settled(lab, 3, 0)
     })?;
     Ok(pods)
 }
@@ -172,6 +174,7 @@ fn lose_link_and_power(story: &mut Story, lab: &Lab, edge: &Edge, before: &[PodS
         "meter",
         "the hub's counters and the bytes on the wire are read while the link is still cut",
         || {
+            settled(lab, 4, 1)?;
             let pods = lab.pods("default", SELECTOR)?;
             let restarts = pods.iter().map(|pod| (pod.uid.clone(), pod.restarts)).collect();
             Ok(Cut { containers, sent: sent(lab)?, traffic: edge.traffic()?, restarts })
@@ -216,6 +219,18 @@ fn heal(story: &mut Story, lab: &Lab, edge: &Edge, cut: &Cut) -> Result<(), Fail
         ));
         ensure!((upserts, deletes) == (2, 0), "{upserts} objects were sent and {deletes} deleted");
         Ok(())
+    })
+}
+
+/// Waits until so many pods have what the cloud writes on new ones, and the edge knows of it, but for so many: that is a change
+/// too, and must not be counted with those that follow.
+fn settled(lab: &Lab, all: usize, unseen: usize) -> Result<()> {
+    host::wait("what the cloud writes on new pods", PATIENCE, || {
+        let pods = lab.pods("default", SELECTOR)?;
+        let written = pods.iter().filter(|pod| pod.object.pointer(TOLERATIONS).is_some()).count();
+        let of = |pod: &PodSeen, pointer: &str| pod.object.pointer(pointer).cloned();
+        let seen = |pod: &&PodSeen| of(pod, "/metadata/generation") == of(pod, "/status/observedGeneration");
+        Ok(written == all && pods.iter().filter(seen).count() + unseen >= all)
     })
 }
 

@@ -21,6 +21,8 @@ pub struct Neighbour<'a> {
     pub desired: &'a Desired,
     /// It was taken on before.
     pub taken: bool,
+    /// It had a sandbox, or has one.
+    pub ran: bool,
     /// It is over: it holds nothing any more.
     pub over: bool,
     /// Nothing of it is left in the runtime and on disk.
@@ -38,7 +40,8 @@ pub enum Admission {
     Refused(Verdict),
 }
 
-/// Judges every pod. Pods taken on before are never refused.
+/// Judges every pod. Pods taken on before are never refused for want of room; what does not fit this node at all is refused
+/// until it has run, however long it waited.
 pub fn admit<'a>(pods: &[Neighbour<'a>], max_pods: usize) -> BTreeMap<&'a str, Admission> {
     let mut answers = BTreeMap::new();
     let active = |pod: &&Neighbour<'a>| !pod.over && !pod.desired.deleting;
@@ -52,14 +55,12 @@ pub fn admit<'a>(pods: &[Neighbour<'a>], max_pods: usize) -> BTreeMap<&'a str, A
         });
         let answer = if pod.over || pod.desired.deleting {
             Admission::Free
+        } else if let Some((reason, why)) = misfit(pod.desired).filter(|_| !pod.ran) {
+            refused(reason, &why)
         } else if predecessor || others().any(|o| o.desired.deleting && !o.left_nothing && clash(o, pod)) {
             Admission::Wait
         } else if pod.taken {
             Admission::Free
-        } else if let Some((reason, why)) = foreign(pod.desired) {
-            refused(reason, why)
-        } else if let Some(why) = sysctls::forbidden(&pod.desired.pod) {
-            refused(sysctls::FORBIDDEN, &why)
         } else if admitted.iter().any(|other| clash(other, pod)) {
             let why =
                 "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports";
@@ -82,6 +83,12 @@ pub fn admit<'a>(pods: &[Neighbour<'a>], max_pods: usize) -> BTreeMap<&'a str, A
 fn refused(reason: &str, why: &str) -> Admission {
     let message = format!("{REJECTED}{why}");
     Admission::Refused(Verdict { succeeded: false, reason: reason.to_owned(), message })
+}
+
+/// Reason and message where the pod can run on no node like this one.
+fn misfit(desired: &Desired) -> Option<(&'static str, String)> {
+    let foreign = foreign(desired).map(|(reason, why)| (reason, why.to_owned()));
+    foreign.or_else(|| Some((sysctls::FORBIDDEN, sysctls::forbidden(&desired.pod)?)))
 }
 
 /// Reason and message, in upstream's words, where the pod is for another operating system. Upstream, too, looks at the
@@ -137,6 +144,7 @@ mod tests {
             .map(|(desired, (.., how))| Neighbour {
                 desired,
                 taken: how.contains('t'),
+                ran: how.contains('t'),
                 over: how.contains('o'),
                 left_nothing: false,
             })
@@ -154,10 +162,11 @@ mod tests {
     }
 
     /// Why a pod with this body is refused, and its message.
-    fn why(body: &serde_json::Value, taken: bool) -> Option<(String, String)> {
+    fn why(body: &serde_json::Value, ran: bool) -> Option<(String, String)> {
         let mut desired = pod("1", "a", 0, false);
         desired.pod = Arc::new(serde_json::from_value(body.clone()).unwrap());
-        let neighbour = Neighbour { desired: &desired, taken, over: false, left_nothing: false };
+        // It was looked at before, and had to wait, or was held back by an agent that knew less.
+        let neighbour = Neighbour { desired: &desired, taken: true, ran, over: false, left_nothing: false };
         match admit(&[neighbour], 3).remove("1") {
             Some(Admission::Refused(verdict)) => Some((verdict.reason, verdict.message)),
             _ => None,
@@ -202,6 +211,7 @@ mod tests {
         let pods = [&windows, &linux].map(|desired| Neighbour {
             desired,
             taken: false,
+            ran: false,
             over: false,
             left_nothing: false,
         });

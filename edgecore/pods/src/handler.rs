@@ -45,6 +45,8 @@ pub struct Http {
     pub path: String,
     /// Headers.
     pub headers: Vec<(String, String)>,
+    /// An answer whose body breaks off is a failure: of a probe, not of a hook.
+    pub whole: bool,
 }
 
 /// What a probe does. `Err` names what is wrong with it.
@@ -59,8 +61,12 @@ pub fn of_hook(hook: &LifecycleHandler, container: &Container) -> Result<Handler
     if let Some(sleep) = &hook.sleep {
         return Ok(Handler::Sleep(Duration::from_secs(u64::try_from(sleep.seconds).unwrap_or(0))));
     }
-    made_out(hook.exec.as_ref(), hook.http_get.as_ref(), hook.tcp_socket.as_ref(), container)
-        .unwrap_or_else(|| Err("the hook has no handler that is known".to_owned()))
+    let handler = made_out(hook.exec.as_ref(), hook.http_get.as_ref(), hook.tcp_socket.as_ref(), container)
+        .unwrap_or_else(|| Err("the hook has no handler that is known".to_owned()))?;
+    Ok(match handler {
+        Handler::Http(request) => Handler::Http(Http { whole: false, ..request }),
+        other => other,
+    })
 }
 
 fn made_out(
@@ -94,6 +100,7 @@ fn request(get: &HTTPGetAction, port: u16) -> Http {
         port,
         path: if path.starts_with('/') { path } else { format!("/{path}") },
         headers: headers.map(|header| (header.name.clone(), header.value.clone())).collect(),
+        whole: true,
     }
 }
 

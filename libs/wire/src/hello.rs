@@ -5,8 +5,8 @@ pub const PROTOCOL_MIN: u32 = 1;
 /// Highest protocol version this release speaks.
 pub const PROTOCOL_MAX: u32 = 1;
 /// Version of the projection that bodies are made by: a change of what is projected changes every object's version,
-/// and both sides then know that it is not the objects that changed.
-pub const PROJECTION_VERSION: u32 = 1;
+/// and both sides then know that it is not the objects that changed. 2: with conditions that readiness gates name.
+pub const PROJECTION_VERSION: u32 = 2;
 /// Optional abilities of this release, by name.
 pub const FEATURES: [&str; 4] = ["zstd", "streams", FEATURE_DICTIONARY, FEATURE_COMPACT];
 /// Reads bodies that are packed by the dictionary `kubernetes-1` ([`crate::Encoding::ZstdKubernetes1`]).

@@ -93,10 +93,10 @@ fn a_deletion_that_is_scheduled_is_called_off_before_it_is_moved() {
 
 #[test]
 fn a_change_is_made_long_before_an_eviction_can_be_due() {
-    assert_eq!(patience(&defaults()), Duration::from_mins(1));
+    assert_eq!(patience(&defaults()), PATIENCE);
     assert_eq!(patience(&[default(0, Some(300)), default(1, Some(3))]), Duration::from_millis(600));
     assert_eq!(patience(&[default(0, Some(3600)), default(1, Some(-1))]), Duration::ZERO);
-    assert_eq!(patience(&[default(0, None), default(1, None)]), Duration::from_mins(1));
+    assert_eq!(patience(&[default(0, None), default(1, None)]), PATIENCE);
     assert_eq!(patience(&[default(0, Some(300))]), Duration::ZERO, "without one it goes at once");
 }
 

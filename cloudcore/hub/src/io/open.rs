@@ -21,6 +21,8 @@ const HELLO: Duration = Duration::from_secs(10);
 const OPENING: Duration = Duration::from_secs(15);
 /// How long an edge waits here while everything is listed for the first time.
 const LISTING: Duration = Duration::from_secs(5);
+/// Shortest time until an edge for which there was no room comes again; the longest is twice that.
+const FULL: Duration = Duration::from_secs(20);
 /// Between two heartbeats.
 const HEARTBEAT_MS: u32 = 10_000;
 
@@ -92,11 +94,11 @@ pub(super) async fn open_session<I: Identities, U: Upstream>(
 
 /// Says that this replica has as many nodes as it can take, before anything was heard.
 pub(super) async fn send_on<I: Identities, U: Upstream>(inner: &Inner<I, U>, connection: Connection) {
-    let Some(identity) = connection.peer.identity.clone() else { return };
     let (sender, _receiver, _streams) = connection.split();
-    let wait = Duration::from_millis(drain::retry_after_ms(kit::random::unit()).into());
+    // It stays full for as long as nobody leaves; another replica is tried at once, this one after a while.
+    let wait = FULL.mul_f64(1.0 + kit::random::unit());
     let words = format!("this replica has {} nodes, as many as it can take", inner.config.max_sessions);
-    turn_away(inner, &identity.node, &sender, busy(&words, wait)).await;
+    part(&sender, busy(&words, wait)).await;
 }
 
 fn gave_up<I: Identities, U: Upstream>(

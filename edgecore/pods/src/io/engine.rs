@@ -401,6 +401,7 @@ impl<R: Runtime> Engine<R> {
                 Some(Neighbour {
                     desired,
                     taken: entry.history.taken.is_some() || runs,
+                    ran: entry.history.next_sandbox > 0 || runs,
                     over: entry.over(),
                     left_nothing: entry.left_nothing(),
                 })

@@ -11,10 +11,6 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::message::MAX_CONTENT;
 
-/// Bytes that are sent at once: with the head of their frame (RFC 9113, 4.1: nine bytes) they fill one message, where a
-/// byte more would be a second one.
-const PIECE: usize = MAX_CONTENT - 9;
-
 /// A byte stream inside the link, with flow control of its own: who does not read stops the writer at the other end
 /// and nobody else. Dropping it before both directions are shut down resets it, which the other end sees as an error.
 #[derive(Debug)]
@@ -92,7 +88,7 @@ impl AsyncWrite for Stream {
         if buf.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        self.out.reserve_capacity(buf.len().min(PIECE));
+        self.out.reserve_capacity(buf.len().min(MAX_CONTENT));
         while self.out.capacity() == 0 {
             match ready!(self.out.poll_capacity(cx)) {
                 Some(Ok(_)) => {}
@@ -100,8 +96,7 @@ impl AsyncWrite for Stream {
                 None => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
             }
         }
-        let room = self.out.capacity().min(PIECE);
-        let piece = buf.get(..room).unwrap_or(buf);
+        let piece = buf.get(..self.out.capacity()).unwrap_or(buf);
         self.out.send_data(Bytes::copy_from_slice(piece), false).map_err(broken)?;
         Poll::Ready(Ok(piece.len()))
     }

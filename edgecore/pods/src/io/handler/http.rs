@@ -52,7 +52,9 @@ impl Web {
         loop {
             let Said { status, location, body } = self.once(&request, host).await?;
             let location = location.filter(|_| is_followed(status)).unwrap_or_default();
-            let Some(next) = follow(&request, host, &location) else { return judged(status, body) };
+            let Some(next) = follow(&request, host, &location)? else {
+                return judged(status, body, asked.whole);
+            };
             if made == MAX_REQUESTS {
                 return Err(format!("Get \"{location}\": stopped after {MAX_REQUESTS} redirects"));
             }
@@ -156,8 +158,8 @@ fn message(request: &Http, host: &str) -> Result<Request<Empty<Bytes>>, String> 
 }
 
 /// What the last answer comes to.
-fn judged(status: StatusCode, body: Result<String, String>) -> Result<Option<String>, String> {
-    let body = body?;
+fn judged(status: StatusCode, body: Result<String, String>, whole: bool) -> Result<Option<String>, String> {
+    let body = if whole { body? } else { body.unwrap_or_default() };
     match status.as_u16() {
         200..300 => Ok(None),
         300..400 => Ok(Some(format!("Probe terminated redirects, Response body: {body}"))),
@@ -170,10 +172,10 @@ fn is_followed(status: StatusCode) -> bool {
     matches!(status.as_u16(), 301..=303 | 307 | 308)
 }
 
-/// The request that a redirect leads to, where it stays on the host.
-fn follow(request: &Http, host: &str, location: &str) -> Option<Http> {
+/// The request that a redirect leads to, where it stays on the host. A place that cannot be read is an error, as Go's.
+fn follow(request: &Http, host: &str, location: &str) -> Result<Option<Http>, String> {
     if location.is_empty() {
-        return None;
+        return Ok(None);
     }
     // A colon before any slash ends a scheme (RFC 3986, 4.2).
     let absolute = location.split(['/', '?', '#']).next().is_some_and(|first| first.contains(':'));
@@ -182,12 +184,12 @@ fn follow(request: &Http, host: &str, location: &str) -> Option<Http> {
         (false, true) => format!("{}:{location}", scheme(request)).parse(),
         (false, false) => {
             let path = beside(&request.path, location);
-            return Some(Http { path, ..request.clone() });
+            return Ok(Some(Http { path, ..request.clone() }));
         }
     }
-    .ok()?;
-    if uri.host()?.trim_matches(['[', ']']) != host {
-        return None;
+    .map_err(|error| format!("Get {location:?}: failed to parse Location header {location:?}: {error}"))?;
+    if uri.host().map(|host| host.trim_matches(['[', ']'])) != Some(host) {
+        return Ok(None);
     }
     let tls = uri.scheme_str() == Some("https");
     let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
@@ -197,7 +199,7 @@ fn follow(request: &Http, host: &str, location: &str) -> Option<Http> {
         // A name that the probe gave to the host was meant for where it asked.
         next.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("host"));
     }
-    Some(next)
+    Ok(Some(next))
 }
 
 fn scheme(request: &Http) -> &'static str {
@@ -209,10 +211,28 @@ fn beside(path: &str, reference: &str) -> String {
     let path = path.split(['?', '#']).next().unwrap_or_default();
     let folder = path.rfind('/').map_or("", |end| &path[..end]);
     match reference.chars().next() {
-        Some('/') => reference.to_owned(),
+        Some('/') => without_dots(reference),
         Some('?') => format!("{path}{reference}"),
-        _ => format!("{folder}/{reference}"),
+        _ => without_dots(&format!("{folder}/{reference}")),
     }
+}
+
+/// The path, which begins with `/`, with its segments `.` and `..` carried out (RFC 3986, 5.2.4); a query stays as it is.
+fn without_dots(path: &str) -> String {
+    let end = path.find(['?', '#']).unwrap_or(path.len());
+    let (path, rest) = path.split_at(end);
+    let mut segments: Vec<&str> = Vec::new();
+    for segment in path.split('/').skip(1) {
+        match segment {
+            "." => {}
+            ".." => drop(segments.pop()),
+            _ => segments.push(segment),
+        }
+    }
+    if matches!(path.rsplit('/').next(), Some("." | "..")) {
+        segments.push("");
+    }
+    format!("/{}{rest}", segments.join("/"))
 }
 
 /// Host and port, an IPv6 address in brackets.
@@ -309,7 +329,7 @@ mod tests {
     fn request(path: &str) -> Http {
         let headers =
             vec![("Host".to_owned(), "other.example".to_owned()), ("X-A".to_owned(), "b".to_owned())];
-        Http { tls: false, host: String::new(), port: 0, path: path.to_owned(), headers }
+        Http { tls: false, host: String::new(), port: 0, path: path.to_owned(), headers, whole: true }
     }
 
     #[tokio::test]
@@ -369,22 +389,26 @@ mod tests {
         let short = "200 OK\r\nTransfer-Encoding: chunked\r\n\r\n400\r\n".to_owned();
         let long = format!("200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10000\r\n{padding}");
         let broken = Err("unexpected EOF".to_owned());
-        for (answer, want) in [(short, broken), (long, Ok(None))] {
-            assert_eq!(asked(&web, &request("/a"), &[&answer]).await.0, want);
+        for (answer, want) in [(&short, broken), (&long, Ok(None))] {
+            assert_eq!(asked(&web, &request("/a"), &[answer]).await.0, want);
         }
+        let hook = Http { whole: false, ..request("/a") };
+        assert_eq!(asked(&web, &hook, &[&short]).await.0, Ok(None), "upstream looks at no hook's answer");
     }
 
     #[test]
     fn where_a_redirect_leads_is_read_as_a_browser_reads_it() {
         let asked = Http { port: 8080, ..request("/a/b?x=1") };
         let check = |location: &str, want: Option<(bool, u16, &str)>| {
-            let next = follow(&asked, "10.0.0.1", location);
+            let next = follow(&asked, "10.0.0.1", location).unwrap();
             let got = next.as_ref().map(|next| (next.tls, next.port, next.path.as_str()));
             assert_eq!(got, want, "{location}");
         };
         check("/c?y=http://other", Some((false, 8080, "/c?y=http://other")));
         check("c", Some((false, 8080, "/a/c")));
         check("?y=1", Some((false, 8080, "/a/b?y=1")));
+        check("../login?to=..", Some((false, 8080, "/login?to=..")));
+        check("/x/./y/../../..", Some((false, 8080, "/")));
         check("//10.0.0.1:81/c", Some((false, 81, "/c")));
         check("http://10.0.0.1/c", Some((false, 80, "/c")));
         check("https://10.0.0.1", Some((true, 443, "/")));
@@ -393,7 +417,9 @@ mod tests {
         {
             check(elsewhere, None);
         }
-        let named = |location| follow(&asked, "10.0.0.1", location).unwrap().headers;
+        let unread = "Get \"http://[x/\": failed to parse Location header \"http://[x/\": ";
+        assert!(follow(&asked, "10.0.0.1", "http://[x/").unwrap_err().starts_with(unread));
+        let named = |location| follow(&asked, "10.0.0.1", location).unwrap().unwrap().headers;
         assert_eq!(named("/c"), asked.headers);
         assert_eq!(named("http://10.0.0.1/c"), [("X-A".to_owned(), "b".to_owned())]);
     }
