@@ -19,14 +19,23 @@ const OS_LABEL: &str = "kubernetes.io/os";
 pub struct Neighbour<'a> {
     /// The pod.
     pub desired: &'a Desired,
-    /// It was taken on before.
-    pub taken: bool,
-    /// It had a sandbox, or has one.
-    pub ran: bool,
+    /// How far it has come.
+    pub stage: Stage,
     /// It is over: it holds nothing any more.
     pub over: bool,
     /// Nothing of it is left in the runtime and on disk.
     pub left_nothing: bool,
+}
+
+/// How far a pod has come on this node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// It is looked at for the first time.
+    New,
+    /// It was taken on, and had no sandbox yet.
+    Taken,
+    /// It had a sandbox, or has one.
+    Ran,
 }
 
 /// Whether a pod may start.
@@ -45,7 +54,8 @@ pub enum Admission {
 pub fn admit<'a>(pods: &[Neighbour<'a>], max_pods: usize) -> BTreeMap<&'a str, Admission> {
     let mut answers = BTreeMap::new();
     let active = |pod: &&Neighbour<'a>| !pod.over && !pod.desired.deleting;
-    let mut admitted: Vec<&Neighbour<'a>> = pods.iter().filter(active).filter(|pod| pod.taken).collect();
+    let mut admitted: Vec<&Neighbour<'a>> =
+        pods.iter().filter(active).filter(|pod| pod.stage != Stage::New).collect();
     for pod in pods {
         let others = || pods.iter().filter(|other| other.desired.uid != pod.desired.uid);
         let predecessor = others().any(|other| {
@@ -55,11 +65,11 @@ pub fn admit<'a>(pods: &[Neighbour<'a>], max_pods: usize) -> BTreeMap<&'a str, A
         });
         let answer = if pod.over || pod.desired.deleting {
             Admission::Free
-        } else if let Some((reason, why)) = misfit(pod.desired).filter(|_| !pod.ran) {
+        } else if let Some((reason, why)) = misfit(pod.desired).filter(|_| pod.stage != Stage::Ran) {
             refused(reason, &why)
         } else if predecessor || others().any(|o| o.desired.deleting && !o.left_nothing && clash(o, pod)) {
             Admission::Wait
-        } else if pod.taken {
+        } else if pod.stage != Stage::New {
             Admission::Free
         } else if admitted.iter().any(|other| clash(other, pod)) {
             let why =
@@ -143,8 +153,7 @@ mod tests {
             .zip(pods)
             .map(|(desired, (.., how))| Neighbour {
                 desired,
-                taken: how.contains('t'),
-                ran: how.contains('t'),
+                stage: if how.contains('t') { Stage::Ran } else { Stage::New },
                 over: how.contains('o'),
                 left_nothing: false,
             })
@@ -162,11 +171,10 @@ mod tests {
     }
 
     /// Why a pod with this body is refused, and its message.
-    fn why(body: &serde_json::Value, ran: bool) -> Option<(String, String)> {
+    fn why(body: &serde_json::Value, stage: Stage) -> Option<(String, String)> {
         let mut desired = pod("1", "a", 0, false);
         desired.pod = Arc::new(serde_json::from_value(body.clone()).unwrap());
-        // It was looked at before, and had to wait, or was held back by an agent that knew less.
-        let neighbour = Neighbour { desired: &desired, taken: true, ran, over: false, left_nothing: false };
+        let neighbour = Neighbour { desired: &desired, stage, over: false, left_nothing: false };
         match admit(&[neighbour], 3).remove("1") {
             Some(Admission::Refused(verdict)) => Some((verdict.reason, verdict.message)),
             _ => None,
@@ -181,9 +189,11 @@ mod tests {
             "PodOSNotSupported",
             "Pod was rejected: Failed to admit pod as the OS field doesn't match node OS",
         );
-        assert_eq!(why(&os("windows"), false), by_field);
-        assert_eq!(why(&os("windows"), true), None);
-        assert_eq!(why(&os("linux"), false), None);
+        assert_eq!(why(&os("windows"), Stage::New), by_field);
+        // It had to wait, or an agent that knew less held it back.
+        assert_eq!(why(&os("windows"), Stage::Taken), by_field);
+        assert_eq!(why(&os("windows"), Stage::Ran), None);
+        assert_eq!(why(&os("linux"), Stage::New), None);
         let label = |name: &str| {
             let mut body = os("windows");
             body["metadata"] = json!({"labels": {"kubernetes.io/os": name}});
@@ -193,11 +203,11 @@ mod tests {
             "PodOSSelectorNodeLabelDoesNotMatch",
             "Pod was rejected: Failed to admit pod as the `kubernetes.io/os` label doesn't match node label",
         );
-        assert_eq!(why(&label("windows"), false), by_label);
-        assert_eq!(why(&label("linux"), false), by_field);
+        assert_eq!(why(&label("windows"), Stage::New), by_label);
+        assert_eq!(why(&label("linux"), Stage::New), by_field);
         // The selector is the scheduler's business.
         let selector = json!({"spec": {"containers": [], "nodeSelector": {"kubernetes.io/os": "windows"}}});
-        assert_eq!(why(&selector, false), None);
+        assert_eq!(why(&selector, Stage::New), None);
     }
 
     #[test]
@@ -210,8 +220,7 @@ mod tests {
         let linux = pod("2", "b", 80, false);
         let pods = [&windows, &linux].map(|desired| Neighbour {
             desired,
-            taken: false,
-            ran: false,
+            stage: Stage::New,
             over: false,
             left_nothing: false,
         });
@@ -224,9 +233,11 @@ mod tests {
     fn parameters_of_the_kernel_that_touch_others_are_refused_to_new_pods() {
         let sysctls = json!([{"name": "kernel.msgmax", "value": "1"}]);
         let body = json!({"spec": {"containers": [], "securityContext": {"sysctls": sysctls}}});
-        assert_eq!(why(&body, true), None);
+        assert_eq!(why(&body, Stage::Ran), None);
         let message = "Pod was rejected: forbidden sysctl: \"kernel.msgmax\" not allowlisted";
-        assert_eq!(why(&body, false), Some(("SysctlForbidden".to_owned(), message.to_owned())));
+        for stage in [Stage::New, Stage::Taken] {
+            assert_eq!(why(&body, stage), Some(("SysctlForbidden".to_owned(), message.to_owned())));
+        }
     }
 
     #[test]

@@ -61,12 +61,13 @@ pub fn of_hook(hook: &LifecycleHandler, container: &Container) -> Result<Handler
     if let Some(sleep) = &hook.sleep {
         return Ok(Handler::Sleep(Duration::from_secs(u64::try_from(sleep.seconds).unwrap_or(0))));
     }
-    let handler = made_out(hook.exec.as_ref(), hook.http_get.as_ref(), hook.tcp_socket.as_ref(), container)
-        .unwrap_or_else(|| Err("the hook has no handler that is known".to_owned()))?;
-    Ok(match handler {
-        Handler::Http(request) => Handler::Http(Http { whole: false, ..request }),
-        other => other,
-    })
+    let mut handler =
+        made_out(hook.exec.as_ref(), hook.http_get.as_ref(), hook.tcp_socket.as_ref(), container)
+            .unwrap_or_else(|| Err("the hook has no handler that is known".to_owned()))?;
+    if let Handler::Http(request) = &mut handler {
+        request.whole = false;
+    }
+    Ok(handler)
 }
 
 fn made_out(

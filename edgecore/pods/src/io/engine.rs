@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 use wire::Kind;
 
 use crate::action::Outcome;
-use crate::admit::{Admission, Neighbour, REJECTED, admit};
+use crate::admit::{Admission, Neighbour, REJECTED, Stage, admit};
 use crate::desired::Desired;
 use crate::event::Event;
 use crate::handle::{Alive, RuntimeState};
@@ -400,8 +400,11 @@ impl<R: Runtime> Engine<R> {
                 let runs = entry.view.as_ref().is_some_and(|view| !view.is_empty());
                 Some(Neighbour {
                     desired,
-                    taken: entry.history.taken.is_some() || runs,
-                    ran: entry.history.next_sandbox > 0 || runs,
+                    stage: match entry.history.taken {
+                        _ if runs || entry.history.next_sandbox > 0 => Stage::Ran,
+                        Some(_) => Stage::Taken,
+                        None => Stage::New,
+                    },
                     over: entry.over(),
                     left_nothing: entry.left_nothing(),
                 })
