@@ -3,11 +3,12 @@
 use crate::tidy::source::{none, packages};
 
 /// Every crate of ours with its layer. A crate depends only on crates of lower layers.
-const LAYERS: [(&str, u8); 27] = [
+const LAYERS: [(&str, u8); 28] = [
     // vocabulary and toolkit
     ("skerry-wire", 0),
     ("skerry-kit", 0),
     ("crds", 0),
+    ("edgecore-modbus", 0),
     ("skerry-e2e-ioctl", 0),
     // what both sides speak
     ("skerry-pki", 1),
