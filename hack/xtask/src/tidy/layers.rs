@@ -3,7 +3,7 @@
 use crate::tidy::source::{none, packages};
 
 /// Every crate of ours with its layer. A crate depends only on crates of lower layers.
-const LAYERS: [(&str, u8); 27] = [
+const LAYERS: [(&str, u8); 28] = [
     // vocabulary and toolkit
     ("skerry-wire", 0),
     ("skerry-kit", 0),
@@ -19,6 +19,7 @@ const LAYERS: [(&str, u8); 27] = [
     // features
     ("edgecore-sync", 3),
     ("edgecore-pods", 3),
+    ("edgecore-devices", 3),
     ("edgecore-node", 3),
     ("cloudcore-index", 3),
     // adapters and what stands on the index or on the port to the runtime
