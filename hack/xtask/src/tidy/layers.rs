@@ -20,6 +20,7 @@ const LAYERS: [(&str, u8); 28] = [
     // features
     ("edgecore-sync", 3),
     ("edgecore-pods", 3),
+    ("edgecore-devices", 3),
     ("edgecore-node", 3),
     ("cloudcore-index", 3),
     // adapters and what stands on the index or on the port to the runtime
