@@ -254,7 +254,11 @@ async fn an_edge_for_which_there_is_no_room_is_sent_on_and_comes_when_there_is()
     drop((edge, other));
     until("the session ends", || rig.told().contains(&"closed edge-1 1".to_owned())).await;
     // Its task ends a moment after it was told.
-    while !matches!(rig.greeted(hello()).await.hears().await, Content::Welcome(_)) {}
+    let welcomed =
+        async { while !matches!(rig.greeted(hello()).await.hears().await, Content::Welcome(_)) {} };
+    tokio::time::timeout(Duration::from_secs(20), welcomed)
+        .await
+        .expect("there is room, and nobody is let in");
 }
 
 #[tokio::test]
